@@ -1,0 +1,1 @@
+"""One raysail instance on one machine: its state directory, addresses and processes."""

@@ -1,0 +1,1 @@
+"""Speaking a Kubernetes API: client, informers, work queues, controllers, manager, events, clock."""

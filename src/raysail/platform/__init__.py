@@ -1,0 +1,1 @@
+"""The platform around the queue: explain, history, metrics, alarms, estimates."""

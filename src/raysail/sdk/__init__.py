@@ -1,0 +1,1 @@
+"""raysail from scripts and notebooks."""
