@@ -1,0 +1,1 @@
+"""Who asks, and may they: certificates, tokens, RBAC, impersonation and the review APIs."""
