@@ -46,13 +46,17 @@ class Cause:
 
 @dataclass(slots=True)
 class StatusError(Exception):
-    """A refused request. `reason` is a Kubernetes StatusReason; `code` its HTTP status (derived from the reason when 0)."""
+    """A refused request. `reason` is a Kubernetes StatusReason; `code` its HTTP status (derived from the reason when 0).
+
+    `empty_details`: send `details: {}` where there is nothing to say, as Go's NewGenericServerResponse does.
+    """
 
     reason: str
     message: str
     code: int = 0
     causes: tuple[Cause, ...] = ()
     details: dict[str, Any] = field(default_factory=dict)
+    empty_details: bool = False
 
     def __post_init__(self) -> None:
         if not self.code:
@@ -70,7 +74,7 @@ class StatusError(Exception):
         status: dict[str, Any] = {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure", "message": self.message}
         if self.reason:
             status["reason"] = self.reason
-        if details:
+        if details or self.empty_details:
             status["details"] = details
         status["code"] = self.code
         return status
