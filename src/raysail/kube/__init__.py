@@ -1,1 +1,1 @@
-"""Speaking a Kubernetes API: client, informers, work queues, controllers, manager, events, clock."""
+"""Speaking a Kubernetes API: client, kubeconfig, informers, work queues, controllers, manager, events, leader election, clock."""

@@ -6,7 +6,7 @@ into a view itself; writes are patches of the fields that the caller owns (never
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Protocol
@@ -71,8 +71,9 @@ class Client(Protocol):
         limit: int = 0,
         continue_token: str = "",
         resource_version: str = "",
+        metadata_only: bool = False,
     ) -> Page:
-        """One page of objects (all of them when limit is 0)."""
+        """One page of objects (all of them when limit is 0); as PartialObjectMetadata when only their metadata is asked for."""
         ...
 
     async def create(
@@ -120,6 +121,7 @@ class Client(Protocol):
         grace_seconds: int | None = None,
         uid: str = "",
         resource_version: str = "",
+        dry_run: bool = False,
     ) -> JsonObject:
         """DELETE; `uid` and `resource_version` are preconditions."""
         ...
@@ -133,8 +135,13 @@ class Client(Protocol):
         label_selector: str = "",
         field_selector: str = "",
         timeout_seconds: int = 0,
-    ) -> AsyncIterator[Event]:
-        """Changes after that version until the server ends the stream. An ERROR event is raised as StatusError (410 Expired: list again)."""
+        metadata_only: bool = False,
+        on_open: Callable[[], None] | None = None,
+    ) -> AsyncGenerator[Event, None]:
+        """Changes after that version until the server ends the stream. An ERROR event is raised as StatusError (410 Expired: list again).
+
+        `on_open` is called when the server has accepted the watch, which may be long before the first event.
+        """
         ...
 
     async def raw(
