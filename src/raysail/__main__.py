@@ -1,0 +1,5 @@
+"""`python -m raysail` is the command line."""
+
+from raysail.cli.main import main
+
+main()
