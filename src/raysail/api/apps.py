@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from raysail.api.meta import Condition, ObjectMeta, View
+from raysail.api.meta import Condition, Object, View
 
 
 class DeploymentSpec(View, frozen=True):
@@ -34,10 +34,9 @@ class DeploymentStatus(View, frozen=True):
     conditions: list[Condition] | None = None
 
 
-class Deployment(View, frozen=True):
+class Deployment(Object, frozen=True):
     """ReplicaSets, one per version of the template."""
 
-    metadata: ObjectMeta = ObjectMeta()
     spec: DeploymentSpec = DeploymentSpec()
     status: DeploymentStatus = DeploymentStatus()
 
@@ -63,10 +62,9 @@ class ReplicaSetStatus(View, frozen=True):
     conditions: list[Condition] | None = None
 
 
-class ReplicaSet(View, frozen=True):
+class ReplicaSet(Object, frozen=True):
     """A number of equal Pods."""
 
-    metadata: ObjectMeta = ObjectMeta()
     spec: ReplicaSetSpec = ReplicaSetSpec()
     status: ReplicaSetStatus = ReplicaSetStatus()
 
@@ -108,10 +106,9 @@ class StatefulSetStatus(View, frozen=True):
     conditions: list[Condition] | None = None
 
 
-class StatefulSet(View, frozen=True):
+class StatefulSet(Object, frozen=True):
     """Pods with ordinals, started and stopped in order."""
 
-    metadata: ObjectMeta = ObjectMeta()
     spec: StatefulSetSpec = StatefulSetSpec()
     status: StatefulSetStatus = StatefulSetStatus()
 
@@ -140,9 +137,8 @@ class DaemonSetStatus(View, frozen=True):
     conditions: list[Condition] | None = None
 
 
-class DaemonSet(View, frozen=True):
+class DaemonSet(Object, frozen=True):
     """One Pod per Node."""
 
-    metadata: ObjectMeta = ObjectMeta()
     spec: DaemonSetSpec = DaemonSetSpec()
     status: DaemonSetStatus = DaemonSetStatus()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from raysail.api.meta import Condition, ObjectMeta, View
+from raysail.api.meta import Condition, Object, View
 
 JOB_COMPLETE: Final = "Complete"
 JOB_FAILED: Final = "Failed"
@@ -108,10 +108,9 @@ class JobStatus(View, frozen=True):
     uncounted_terminated_pods: UncountedPods | None = None
 
 
-class Job(View, frozen=True):
+class Job(Object, frozen=True):
     """Pods that run to completion."""
 
-    metadata: ObjectMeta = ObjectMeta()
     spec: JobSpec = JobSpec()
     status: JobStatus = JobStatus()
 
@@ -144,9 +143,8 @@ class CronJobStatus(View, frozen=True):
     last_successful_time: str | None = None
 
 
-class CronJob(View, frozen=True):
+class CronJob(Object, frozen=True):
     """Jobs on a schedule."""
 
-    metadata: ObjectMeta = ObjectMeta()
     spec: CronJobSpec = CronJobSpec()
     status: CronJobStatus = CronJobStatus()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from raysail.api.meta import ObjectMeta, View
+from raysail.api.meta import Object, View
 
 
 class LeaseSpec(View, frozen=True):
@@ -17,8 +17,7 @@ class LeaseSpec(View, frozen=True):
     preferred_holder: str | None = None
 
 
-class Lease(View, frozen=True):
+class Lease(Object, frozen=True):
     """A lock with a time limit, or a heartbeat."""
 
-    metadata: ObjectMeta = ObjectMeta()
     spec: LeaseSpec = LeaseSpec()

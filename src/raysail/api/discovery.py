@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from raysail.api.core.service import ObjectReference
-from raysail.api.meta import ObjectMeta, View
+from raysail.api.meta import Object, View
 
 SERVICE_NAME_LABEL: Final = "kubernetes.io/service-name"
 MANAGED_BY_LABEL: Final = "endpointslice.kubernetes.io/managed-by"
@@ -40,10 +40,9 @@ class EndpointPort(View, frozen=True):
     app_protocol: str | None = None
 
 
-class EndpointSlice(View, frozen=True):
+class EndpointSlice(Object, frozen=True):
     """Some of the addresses behind a Service."""
 
-    metadata: ObjectMeta = ObjectMeta()
     address_type: str = ""
     endpoints: list[Endpoint] | None = None
     ports: list[EndpointPort] | None = None

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from msgspec import field
 
-from raysail.api.meta import ObjectMeta, View
+from raysail.api.meta import Object, View
 
 GROUP: Final = "rbac.authorization.k8s.io"
 CLUSTER_ADMIN: Final = "cluster-admin"
@@ -28,17 +28,15 @@ class AggregationRule(View, frozen=True):
     cluster_role_selectors: list[dict[str, Any]] | None = None
 
 
-class Role(View, frozen=True):
+class Role(Object, frozen=True):
     """What is allowed in a namespace."""
 
-    metadata: ObjectMeta = ObjectMeta()
     rules: list[PolicyRule] | None = None
 
 
-class ClusterRole(View, frozen=True):
+class ClusterRole(Object, frozen=True):
     """What is allowed everywhere, or where a RoleBinding says so."""
 
-    metadata: ObjectMeta = ObjectMeta()
     rules: list[PolicyRule] | None = None
     aggregation_rule: AggregationRule | None = None
 
@@ -60,17 +58,15 @@ class Subject(View, frozen=True):
     namespace: str = ""
 
 
-class RoleBinding(View, frozen=True):
+class RoleBinding(Object, frozen=True):
     """Gives a role in one namespace."""
 
-    metadata: ObjectMeta = ObjectMeta()
     subjects: list[Subject] | None = None
     role_ref: RoleRef = RoleRef()
 
 
-class ClusterRoleBinding(View, frozen=True):
+class ClusterRoleBinding(Object, frozen=True):
     """Gives a ClusterRole everywhere."""
 
-    metadata: ObjectMeta = ObjectMeta()
     subjects: list[Subject] | None = None
     role_ref: RoleRef = RoleRef()

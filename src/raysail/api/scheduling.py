@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from typing import Final
 
-from raysail.api.meta import ObjectMeta, View
+from raysail.api.meta import Object, View
 from raysail.api.quantity import Quantity
 
 SYSTEM_CLUSTER_CRITICAL: Final = "system-cluster-critical"
 SYSTEM_NODE_CRITICAL: Final = "system-node-critical"
 
 
-class PriorityClass(View, frozen=True):
+class PriorityClass(Object, frozen=True):
     """A name for a priority of Pods."""
 
-    metadata: ObjectMeta = ObjectMeta()
     value: int = 0
     global_default: bool = False
     preemption_policy: str | None = None
@@ -27,9 +26,8 @@ class RuntimeOverhead(View, frozen=True):
     pod_fixed: dict[str, Quantity] | None = None
 
 
-class RuntimeClass(View, frozen=True):
+class RuntimeClass(Object, frozen=True):
     """A named container runtime; raysail uses its overhead."""
 
-    metadata: ObjectMeta = ObjectMeta()
     handler: str = ""
     overhead: RuntimeOverhead | None = None

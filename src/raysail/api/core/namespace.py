@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from raysail.api.meta import Condition, ObjectMeta, View
+from raysail.api.meta import Condition, Object, View
 from raysail.api.quantity import Quantity
 
 
@@ -21,10 +21,9 @@ class NamespaceStatus(View, frozen=True):
     conditions: list[Condition] | None = None
 
 
-class Namespace(View, frozen=True):
+class Namespace(Object, frozen=True):
     """A scope for names."""
 
-    metadata: ObjectMeta = ObjectMeta()
     spec: NamespaceSpec = NamespaceSpec()
     status: NamespaceStatus = NamespaceStatus()
 
@@ -46,10 +45,9 @@ class LimitRangeSpec(View, frozen=True):
     limits: list[LimitRangeItem] | None = None
 
 
-class LimitRange(View, frozen=True):
+class LimitRange(Object, frozen=True):
     """Bounds and defaults for requests and limits in a namespace."""
 
-    metadata: ObjectMeta = ObjectMeta()
     spec: LimitRangeSpec = LimitRangeSpec()
 
 
@@ -68,9 +66,8 @@ class ResourceQuotaStatus(View, frozen=True):
     used: dict[str, Quantity] | None = None
 
 
-class ResourceQuota(View, frozen=True):
+class ResourceQuota(Object, frozen=True):
     """A cap on what a namespace holds in total."""
 
-    metadata: ObjectMeta = ObjectMeta()
     spec: ResourceQuotaSpec = ResourceQuotaSpec()
     status: ResourceQuotaStatus = ResourceQuotaStatus()

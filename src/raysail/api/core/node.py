@@ -7,7 +7,7 @@ from typing import Final
 from msgspec import field
 
 from raysail.api.core.scheduling import Taint
-from raysail.api.meta import Condition, ObjectMeta, View
+from raysail.api.meta import Condition, Object, View
 from raysail.api.quantity import Quantity
 
 NODE_READY: Final = "Ready"
@@ -69,9 +69,8 @@ class NodeStatus(View, frozen=True):
     phase: str = ""
 
 
-class Node(View, frozen=True):
+class Node(Object, frozen=True):
     """A place where Pods run."""
 
-    metadata: ObjectMeta = ObjectMeta()
     spec: NodeSpec = NodeSpec()
     status: NodeStatus = NodeStatus()

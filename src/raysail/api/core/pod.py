@@ -9,7 +9,7 @@ from msgspec import field
 from raysail.api.core.containers import Container, ResourceRequirements
 from raysail.api.core.scheduling import Affinity, PodSchedulingGate, Toleration, TopologySpreadConstraint
 from raysail.api.core.volumes import Volume
-from raysail.api.meta import Condition, ObjectMeta, View
+from raysail.api.meta import Condition, Object, View
 from raysail.api.quantity import Quantity
 
 PENDING: Final = "Pending"
@@ -201,10 +201,9 @@ class PodStatus(View, frozen=True):
     observed_generation: int = 0
 
 
-class Pod(View, frozen=True):
+class Pod(Object, frozen=True):
     """One or more containers that run together."""
 
-    metadata: ObjectMeta = ObjectMeta()
     spec: PodSpec = PodSpec()
     status: PodStatus = PodStatus()
 

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from msgspec import field
 
-from raysail.api.meta import Condition, ObjectMeta, View
+from raysail.api.meta import Condition, Object, View
 
 HEADLESS: Final = "None"
 
@@ -72,10 +72,9 @@ class ServiceStatus(View, frozen=True):
     conditions: list[Condition] | None = None
 
 
-class Service(View, frozen=True):
+class Service(Object, frozen=True):
     """A name and address for a set of Pods."""
 
-    metadata: ObjectMeta = ObjectMeta()
     spec: ServiceSpec = ServiceSpec()
     status: ServiceStatus = ServiceStatus()
 
@@ -118,8 +117,7 @@ class EndpointSubset(View, frozen=True):
     ports: list[EndpointPort] | None = None
 
 
-class Endpoints(View, frozen=True):
+class Endpoints(Object, frozen=True):
     """All addresses of a Service (the older form of EndpointSlice)."""
 
-    metadata: ObjectMeta = ObjectMeta()
     subsets: list[EndpointSubset] | None = None

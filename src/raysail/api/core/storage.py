@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from raysail.api.core.service import ObjectReference
-from raysail.api.meta import Condition, ObjectMeta, View
+from raysail.api.meta import Condition, Object, View
 from raysail.api.quantity import Quantity
 
 
@@ -36,10 +36,9 @@ class PersistentVolumeClaimStatus(View, frozen=True):
     conditions: list[Condition] | None = None
 
 
-class PersistentVolumeClaim(View, frozen=True):
+class PersistentVolumeClaim(Object, frozen=True):
     """A request for storage."""
 
-    metadata: ObjectMeta = ObjectMeta()
     spec: PersistentVolumeClaimSpec = PersistentVolumeClaimSpec()
     status: PersistentVolumeClaimStatus = PersistentVolumeClaimStatus()
 
@@ -66,9 +65,8 @@ class PersistentVolumeStatus(View, frozen=True):
     message: str = ""
 
 
-class PersistentVolume(View, frozen=True):
+class PersistentVolume(Object, frozen=True):
     """A piece of storage."""
 
-    metadata: ObjectMeta = ObjectMeta()
     spec: PersistentVolumeSpec = PersistentVolumeSpec()
     status: PersistentVolumeStatus = PersistentVolumeStatus()
