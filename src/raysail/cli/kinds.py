@@ -61,7 +61,7 @@ class Kinds:
 
 
 def targets(kinds: Kinds, arguments: Sequence[str]) -> list[tuple[Resource, list[str]]]:
-    """kubectl's ways to name objects: `kind`, `kind,kind`, `kind name...`, `kind/name...`, `all`. An empty list of names means all of the kind."""
+    """The ways of kubectl to name objects: `kind`, `kind,kind`, `kind name...`, `kind/name...`, `all`. An empty list of names means all of the kind."""
     if not arguments:
         raise click.UsageError("say what: a kind, `kind name`, or `kind/name`")
     if any("/" in argument for argument in arguments):
@@ -74,11 +74,8 @@ def targets(kinds: Kinds, arguments: Sequence[str]) -> list[tuple[Resource, list
                 )
             grouped.setdefault(kinds.find(kind), []).append(name)
         return list(grouped.items())
-    found = []
-    for kind in arguments[0].split(","):
-        for resource in kinds.category(kind) or [kinds.find(kind)]:
-            found.append((resource, list(arguments[1:])))
-    return found
+    named = [resource for kind in arguments[0].split(",") for resource in kinds.category(kind) or [kinds.find(kind)]]
+    return [(resource, list(arguments[1:])) for resource in named]
 
 
 def _served(api: Api) -> Iterator[Served]:

@@ -166,7 +166,7 @@ def _print_kind(
 
 def _items(objects: Sequence[dict[str, Any]]) -> Iterator[dict[str, Any]]:
     for obj in objects:
-        yield from obj["items"] if "items" in obj else [obj]
+        yield from obj.get("items", [obj])
 
 
 def _row(row: dict[str, Any], indexes: Sequence[int], resource: Resource, *, all_scopes: bool, prefix: bool) -> list[object]:
