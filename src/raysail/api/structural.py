@@ -50,6 +50,8 @@ class Field:
     builtin: str = ""
     """Name of a Kubernetes definition that this value is, e.g. `io.k8s.api.core.v1.PodTemplateSpec`."""
     versions: tuple[str, ...] = ()
+    bounds_in: tuple[str, ...] = ()
+    """Versions that check the bounds (lengths, ranges, pattern, enum) of this field; none means all."""
 
 
 DNS_SUBDOMAIN: Final = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$"
