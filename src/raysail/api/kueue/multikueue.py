@@ -11,8 +11,8 @@ from raysail.api.meta import Condition, ObjectMeta, View
 from raysail.api.structural import Field, Rule
 
 ACTIVE: Final = "Active"
-KUBECONFIG_SECRET_KEY: Final = "kubeconfig"
-SECRET: Final = "Secret"
+KUBECONFIG_SECRET_KEY: Final = "kubeconfig"  # noqa: S105
+SECRET: Final = "Secret"  # noqa: S105
 PATH: Final = "Path"
 MANUAL: Final = "Manual"
 AUTOMATED: Final = "Automated"

@@ -76,9 +76,10 @@ class ClusterQueueStatus(clusterqueue.ClusterQueueStatus, frozen=True):
     """What was observed of a ClusterQueue."""
 
     pending_workloads_status: Annotated[PendingWorkloadsStatus | None, Field("Deprecated, no longer written.")] = None
-    fair_sharing: Annotated[  # type: ignore[assignment]
-        LocalQueueFairSharingStatus | None, Field("The share now, when fair sharing is on.")
-    ] = None
+    fair_sharing: Annotated[LocalQueueFairSharingStatus | None, Field("The share now, when fair sharing is on.")] = None
+
+
+CLUSTER_QUEUE_RULES: Final = tuple(Rule(r.rule.replace("self.cohortName", "self.cohort"), r.message) for r in clusterqueue.SPEC_RULES)
 
 
 class ClusterQueue(clusterqueue.ClusterQueue, frozen=True):
@@ -88,7 +89,7 @@ class ClusterQueue(clusterqueue.ClusterQueue, frozen=True):
         ClusterQueueSpec,
         Field(
             "Quota, and the rules for using it.",
-            rules=tuple(Rule(r.rule.replace("self.cohortName", "self.cohort"), r.message) for r in clusterqueue.SPEC_RULES),
+            rules=CLUSTER_QUEUE_RULES,
         ),
     ] = ClusterQueueSpec()
     status: Annotated[ClusterQueueStatus, Field("What was observed.")] = ClusterQueueStatus()
@@ -187,10 +188,11 @@ class PodSetAssignment(workload.PodSetAssignment, frozen=True):
     topology_assignment: Annotated[TopologyAssignment | None, Field("Where the Pods go.")] = None  # type: ignore[assignment]
 
 
-class Admission(workload.Admission, frozen=True):
+class Admission(View, frozen=True):
     """What the job got."""
 
-    pod_set_assignments: Annotated[  # type: ignore[assignment]
+    cluster_queue: Annotated[Reference, Field("The ClusterQueue whose quota it holds.", required=True)] = ""
+    pod_set_assignments: Annotated[
         list[PodSetAssignment], Field("What each pod set got.", required=True, list_type="map", list_map_keys=("name",), max_items=18)
     ] = field(default_factory=list)
 
@@ -198,7 +200,7 @@ class Admission(workload.Admission, frozen=True):
 class WorkloadStatus(workload.WorkloadStatus, frozen=True):
     """How far a job's admission is."""
 
-    admission: Annotated[Admission | None, Field("What the job got.")] = None
+    admission: Annotated[Admission | None, Field("What the job got.")] = None  # type: ignore[assignment]
     accumulated_past_excecution_time_seconds: Annotated[
         int | None, Field("Seconds that it was admitted before the last eviction (the name's typo is Kueue's).")
     ] = field(default=None, name="accumulatedPastExexcutionTimeSeconds")
