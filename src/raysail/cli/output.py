@@ -10,6 +10,8 @@ from typing import Any
 
 import click
 
+from raysail.api.durations import human_duration
+
 _COLOURS = {
     "Running": "green",
     "Succeeded": "green",
@@ -67,25 +69,4 @@ def age(timestamp: str | None, now: datetime | None = None) -> str:
     """How long ago, as kubectl says it (duration.HumanDuration)."""
     if not timestamp:
         return "<unknown>"
-    return duration(((now or datetime.now(UTC)) - datetime.fromisoformat(timestamp)).total_seconds())
-
-
-def duration(total_seconds: float) -> str:
-    """HumanDuration of k8s.io/apimachinery pkg/util/duration."""
-    seconds = max(0, int(total_seconds))
-    minutes, hours, days = seconds // 60, seconds // 3600, seconds // 86400
-    if seconds < 120:
-        return f"{seconds}s"
-    if minutes < 10:
-        return f"{minutes}m{seconds % 60}s" if seconds % 60 else f"{minutes}m"
-    if minutes < 180:
-        return f"{minutes}m"
-    if hours < 8:
-        return f"{hours}h{minutes % 60}m" if minutes % 60 else f"{hours}h"
-    if hours < 48:
-        return f"{hours}h"
-    if days < 8:
-        return f"{days}d{hours % 24}h" if hours % 24 else f"{days}d"
-    if days < 730:
-        return f"{days}d"
-    return f"{days // 365}y"
+    return human_duration(((now or datetime.now(UTC)) - datetime.fromisoformat(timestamp)).total_seconds())
