@@ -165,7 +165,7 @@ class FieldManager:
         before, after = _without_managed(live), _without_managed(new)
         managed = self._reconciled(managed)
         comparison = self._compare(before, after, self.api_version)
-        managed = self._taken(managed, None, before, after, comparison, force=True)
+        managed = self._taken(managed, None, before, after, {self.api_version: comparison}, force=True)
         own = union(comparison.modified, comparison.added)
         own = difference(self.reset(own) if self.reset else own, _NEVER_OWNED)
         if own:
@@ -190,8 +190,7 @@ class FieldManager:
             own = self.reset(own) if self.reset else own
             managed = {**managed, who: Ownership(own, self.api_version, last.time if last else None)}
             merged = self._pruned(merged, managed, last)
-            comparison = self._compare(before, merged, self.api_version)
-            managed = self._taken(managed, who, before, merged, comparison, force=force)
+            managed = self._taken(managed, who, before, merged, {}, force=force)
         except TypedError as error:
             raise StatusError("", f"failed to merge config: {error}", 500) from error
         own = difference(own, _NEVER_OWNED)
@@ -242,10 +241,16 @@ class FieldManager:
         return result
 
     def _taken(
-        self, managed: Managed, who: Manager | None, before: JsonObject, after: JsonObject, comparison: Comparison, *, force: bool
+        self,
+        managed: Managed,
+        who: Manager | None,
+        before: JsonObject,
+        after: JsonObject,
+        comparisons: dict[str, Comparison],
+        *,
+        force: bool,
     ) -> Managed:
-        """What the other managers are left with. Raises ConflictsError, unless forced."""
-        comparisons = {self.api_version: comparison}
+        """What the other managers are left with; `comparisons` of both objects by version are made as needed. Raises ConflictsError, unless forced."""
         result: Managed = {}
         conflicts: dict[Manager, FieldSet] = {}
         for manager, owned in managed.items():
@@ -270,11 +275,11 @@ class FieldManager:
         if last is None or not last.fields:
             return merged
         version = last.api_version
+        owned = {v: _union_all(o.fields for o in managed.values() if o.api_version == v) for v in {o.api_version for o in managed.values()}}
+        if len(owned) == 1 and version in owned and not difference(last.fields, owned[version]):
+            return merged
         of = self._type(version)
         last_fields = with_named_parents(of, last.fields)
-        owned = {v: _union_all(o.fields for o in managed.values() if o.api_version == v) for v in {o.api_version for o in managed.values()}}
-        if len(owned) == 1 and version in owned and not difference(last_fields, with_named_parents(of, owned[version])):
-            return merged
         whole = self._in(merged, version)
         pruned = without(of, whole, last_fields) or {}
         for other in sorted(owned, key=lambda v: v != version):

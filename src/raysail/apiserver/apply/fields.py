@@ -9,6 +9,7 @@ Rules: sigs.k8s.io/structured-merge-diff/v6 fieldpath/set.go.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final
 
@@ -108,6 +109,8 @@ def difference(left: FieldSet, right: FieldSet) -> FieldSet:
     """Members of the first that are no members of the second; a parent's membership says nothing about its children."""
     if not right or not left:
         return left
+    if left == right:
+        return {}
     result: dict[str, Any] | None = None
     for key, other in right.items():
         node = left.get(key) if key != MEMBER else None
@@ -162,10 +165,15 @@ def matching(fields: FieldSet, pattern: Mapping[str, Any]) -> FieldSet:
     return result
 
 
+_PLAIN: Final = re.compile(r"[A-Za-z0-9 _./:=-]*", re.ASCII)
+
+
 def value_text(value: Any) -> str:
     """JSON as Go writes it: compact, with <, > and & escaped."""
-    if type(value) is str and value.isascii() and value.isprintable() and not any(c in value for c in '"\\<>&'):
+    if type(value) is str and _PLAIN.fullmatch(value):
         return f'"{value}"'
+    if type(value) is int:
+        return str(value)
     text = json.dumps(value, separators=(",", ":"), ensure_ascii=False)
     if "<" in text or ">" in text or "&" in text:
         text = text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")

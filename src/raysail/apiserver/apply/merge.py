@@ -16,7 +16,7 @@ def merge(of: Type | None, live: Any, config: Any) -> Any:
     """The live value with the configuration laid over it. List items keep the live order, but where the configuration reorders them."""
     if config is ABSENT:
         return live
-    if live is ABSENT or of is None:
+    if live is ABSENT or of is None or live == config:
         return config
     form = of.form(config)
     if of.form(live) != form or form == "scalar":

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Final
 
-from raysail.apiserver.apply.fields import LEAF, MEMBER, FieldSet, Path, element_text, from_paths, matching, recursive_difference
+from raysail.apiserver.apply.fields import LEAF, MEMBER, FieldSet, Path, element_text, matching, recursive_difference
 from raysail.apiserver.apply.types import ItemError, Type
 
 ABSENT: Final[Any] = object()
@@ -24,69 +24,102 @@ class TypedError(ValueError):
 
 def field_set(of: Type, value: Any, *, strict: bool = False) -> FieldSet:
     """Every leaf and list item of the object. `strict` refuses (TypedError) what an applied configuration may not hold: duplicates, unknown fields, misfits."""
-    faults: list[str] = []
-    node = _set_node(of, value, faults, strict, ())
-    if strict and faults:
-        raise TypedError(faults)
+    reader = _Reader(strict=strict)
+    node = reader.node(of, value)
+    if strict and reader.faulty:
+        # Paths are worth their price only now that they are needed.
+        reader = _Reader(strict=True, path=())
+        reader.node(of, value)
+        raise TypedError(reader.faults)
     return node or {}
 
 
-def _set_node(of: Type | None, value: Any, faults: list[str], strict: bool, path: Path) -> FieldSet | None:
-    """The node of a value; None where neither it nor anything below belongs to the set."""
-    if of is None:
-        faults.append(f"{_text(path)}field not declared in schema")
-        return None
-    form = of.form(value)
-    if form == "map":
-        if strict and value is not None and not isinstance(value, dict):
-            faults.append(f"{_text(path)}expected map, got {_shown(value)}")
+class _Reader:
+    """One walk over an object. Without a `path` it only notes that there are faults, with one it tells them."""
+
+    def __init__(self, *, strict: bool, path: Path | None = None) -> None:
+        self.strict = strict
+        self.path = path
+        self.faulty = False
+        self.faults: list[str] = []
+
+    def node(self, of: Type | None, value: Any) -> FieldSet | None:
+        """The node of a value; None where neither it nor anything below belongs to the set."""
+        if of is None:
+            self._fault("field not declared in schema")
             return None
-        if of.atomic_map:
-            return LEAF
-        return _map_node(of, value, faults, strict, path) if isinstance(value, dict) else None
-    if form == "list":
-        if strict and value is not None and not isinstance(value, list):
-            faults.append(f"{_text(path)}expected list, got {_shown(value)}")
-            return None
-        if of.atomic_list:
-            return LEAF
-        return _list_node(of, value, faults, strict, path) if isinstance(value, list) else None
-    if strict:
-        _check_scalar(of.scalar, value, faults, path)
-    return LEAF
+        form = of.form(value)
+        if form == "map":
+            if isinstance(value, dict):
+                return LEAF if of.atomic_map and not self.strict else self._map(of, value)
+            if value is not None:
+                self._fault(f"expected map, got {_shown(value)}")
+            return LEAF if of.atomic_map else None
+        if form == "list":
+            if isinstance(value, list):
+                return self._atomic_list(of, value) if of.atomic_list else self._list(of, value)
+            if value is not None:
+                self._fault(f"expected list, got {_shown(value)}")
+            return LEAF if of.atomic_list else None
+        if value is not None and type(value) not in of.accepts:
+            self._fault(_scalar_fault(of.scalar, value))
+        return LEAF
 
+    def _map(self, of: Type, value: dict[str, Any]) -> FieldSet | None:
+        children: dict[str, Any] = {}
+        for name, member in value.items():
+            declared = of.declared(name)
+            child = declared or of.element
+            if child is not None and type(member) in child.accepts:
+                children["f:" + name] = LEAF
+                continue
+            node = self._below(child, member, "f:" + name)
+            if member is None or member == {} or declared is None:
+                node = _as_member(node)
+            if node is not None:
+                children["f:" + name] = node
+        return LEAF if of.atomic_map else (children or None)
 
-def _map_node(of: Type, value: dict[str, Any], faults: list[str], strict: bool, path: Path) -> FieldSet | None:
-    children: dict[str, Any] = {}
-    for name, member in value.items():
-        element = "f:" + name
-        declared = of.declared(name)
-        node = _set_node(declared or of.element, member, faults, strict, (*path, element) if strict else path)
-        if member is None or member == {} or declared is None:
-            node = _as_member(node)
-        if node is not None:
-            children[element] = node
-    return children or None
+    def _atomic_list(self, of: Type, value: list[Any]) -> FieldSet:
+        if self.strict and of.item is not None:
+            accepts = of.item.accepts
+            for index, item in enumerate(value):
+                if type(item) not in accepts:
+                    self._below(of.item, item, f"i:{index}")
+        return LEAF
 
+    def _list(self, of: Type, value: list[Any]) -> FieldSet | None:
+        children: dict[str, Any] = {}
+        twice: set[str] = set()
+        for index, item in enumerate(value):
+            try:
+                element = of.element_of(item)
+            except ItemError as error:
+                self._fault(f"element {index}: {error}")
+                continue
+            if element in children:
+                self._fault(f"duplicate entries for key {element_text(element)}")
+                twice.add(element)
+                continue
+            children[element] = _as_member(self._below(of.item, item, element))
+        for element in twice:
+            children[element] = LEAF
+        return children or None
 
-def _list_node(of: Type, value: list[Any], faults: list[str], strict: bool, path: Path) -> FieldSet | None:
-    children: dict[str, Any] = {}
-    twice: set[str] = set()
-    for index, item in enumerate(value):
+    def _below(self, of: Type | None, value: Any, element: str) -> FieldSet | None:
+        if self.path is None:
+            return self.node(of, value)
+        outer = self.path
+        self.path = (*outer, element)
         try:
-            element = of.element_of(item)
-        except ItemError as error:
-            faults.append(f"{_text(path)}element {index}: {error}")
-            continue
-        if element in children:
-            if strict:
-                faults.append(f"{_text(path)}duplicate entries for key {element_text(element)}")
-            twice.add(element)
-            continue
-        children[element] = _as_member(_set_node(of.item, item, faults, strict, (*path, element) if strict else path))
-    for element in twice:
-        children[element] = LEAF
-    return children or None
+            return self.node(of, value)
+        finally:
+            self.path = outer
+
+    def _fault(self, text: str) -> None:
+        self.faulty = True
+        if self.path is not None:
+            self.faults.append("".join(map(element_text, self.path)) + ": " + text if self.path else text)
 
 
 def _as_member(node: FieldSet | None) -> FieldSet:
@@ -95,22 +128,13 @@ def _as_member(node: FieldSet | None) -> FieldSet:
     return node if MEMBER in node else {MEMBER: LEAF, **node}
 
 
-def _check_scalar(kind: str, value: Any, faults: list[str], path: Path) -> None:
-    if value is None:
-        return
-    is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    if kind == "numeric" and not is_number:
-        faults.append(f"{_text(path)}expected numeric (int or float), got {_go_type(value)}")
-    elif kind == "string" and not isinstance(value, str):
-        faults.append(f"{_text(path)}expected string, got &value.valueUnstructured{{Value:{_shown(value)}}}")
-    elif kind == "boolean" and not isinstance(value, bool):
-        faults.append(f"{_text(path)}expected boolean, got &{{{_shown(value)}}}")
-    elif kind == "untyped" and isinstance(value, dict | list):
-        faults.append(f"{_text(path)}expected any scalar, got &{{{_shown(value)}}}")
-
-
-def _text(path: Path) -> str:
-    return "".join(map(element_text, path)) + ": " if path else ""
+def _scalar_fault(kind: str, value: Any) -> str:
+    if kind == "numeric":
+        return f"expected numeric (int or float), got {_go_type(value)}"
+    if kind == "string":
+        return f"expected string, got &value.valueUnstructured{{Value:{_shown(value)}}}"
+    expected = "boolean" if kind == "boolean" else "any scalar"
+    return f"expected {expected}, got &{{{_shown(value)}}}"
 
 
 def _shown(value: Any) -> str:
@@ -163,97 +187,118 @@ class Comparison:
 
 def compare(of: Type, old: Any, new: Any) -> Comparison:
     """What was removed, modified and added. Equal subtrees cost one comparison in C. Raises TypedError for list items without identity."""
-    walk = _Walk()
-    walk.visit(of, old, new, (), in_leaf=False)
-    if walk.faults:
-        raise TypedError(walk.faults)
-    return Comparison(from_paths(walk.removed), from_paths(walk.modified), from_paths(walk.added))
+    found = _Changes()
+    if old != new:
+        _compare(of, old, new, found)
+    return Comparison(found.removed, found.modified, found.added)
 
 
-class _Walk:
+class _Changes:
+    """The changes below one place, as they are found."""
+
+    __slots__ = ("added", "modified", "removed")
+
     def __init__(self) -> None:
-        self.removed: list[Path] = []
-        self.modified: list[Path] = []
-        self.added: list[Path] = []
-        self.faults: list[str] = []
+        self.removed: dict[str, Any] = {}
+        self.modified: dict[str, Any] = {}
+        self.added: dict[str, Any] = {}
 
-    def visit(self, of: Type | None, old: Any, new: Any, path: Path, *, in_leaf: bool) -> None:
+    def take(self, element: str, below: _Changes) -> None:
+        for own, theirs in ((self.removed, below.removed), (self.modified, below.modified), (self.added, below.added)):
+            if theirs:
+                own[element] = theirs
+
+    def note(self, element: str, of: Type | None, old: Any, new: Any) -> None:
+        """Compares the values at one element. Fields without a place in the schema are not tracked."""
         if of is None:
-            # A field without a place in the schema is not tracked.
             return
-        if old is not ABSENT and new is not ABSENT and old == new:
-            return
-        if new is ABSENT:
-            leaf = self._as(of.form(old), of, old, new, path, in_leaf)
-        else:
+        if old is ABSENT:
+            self.added[element] = _whole(of, new)
+        elif new is ABSENT:
+            self.removed[element] = _whole(of, old)
+        elif old != new:
             form = of.form(new)
-            if old is not ABSENT and of.form(old) != form:
-                self._as(of.form(old), of, old, new, path, in_leaf)
-            leaf = self._as(form, of, old, new, path, in_leaf)
-        if not leaf:
-            if old is ABSENT:
-                self.added.append(path)
-            elif new is ABSENT:
-                self.removed.append(path)
+            if of.form(old) == form and _is_leaf(of, form, old, new):
+                self.modified[element] = LEAF
+                return
+            below = _Changes()
+            leaf = _compare(of, old, new, below)
+            self.take(element, below)
+            if leaf:
+                self.modified[element] = _as_member(self.modified.get(element))
 
-    def _as(self, form: str, of: Type, old: Any, new: Any, path: Path, in_leaf: bool) -> bool:
-        """Compares both as that form. Whether the place was compared as one leaf."""
-        if form == "map":
-            left, right = (value if isinstance(value, dict) else None for value in (old, new))
-            if of.atomic_map or not (left or right):
-                return self._leaf(old, new, path, in_leaf)
-            left, right = left or {}, right or {}
-            for name, value in left.items():
-                self.visit(of.child(name), value, right.get(name, ABSENT), (*path, "f:" + name), in_leaf=in_leaf)
-            for name, value in right.items():
-                if name not in left:
-                    self.visit(of.child(name), ABSENT, value, (*path, "f:" + name), in_leaf=in_leaf)
-            return in_leaf
-        if form == "list":
-            left_list, right_list = (value if isinstance(value, list) else None for value in (old, new))
-            if of.atomic_list or not (left_list or right_list):
-                return self._leaf(old, new, path, in_leaf)
-            self._items(of, left_list or [], right_list or [], path, in_leaf)
-            return in_leaf
-        return self._leaf(old, new, path, in_leaf)
 
-    def _leaf(self, old: Any, new: Any, path: Path, in_leaf: bool) -> bool:
-        if not in_leaf:
-            if old is ABSENT:
-                self.added.append(path)
-            elif new is ABSENT:
-                self.removed.append(path)
-            elif old != new:
-                self.modified.append(path)
+def _is_leaf(of: Type, form: str, old: Any, new: Any) -> bool:
+    if form == "map":
+        return of.atomic_map or not ((isinstance(old, dict) and old) or (isinstance(new, dict) and new))
+    if form == "list":
+        return of.atomic_list or not ((isinstance(old, list) and old) or (isinstance(new, list) and new))
+    return True
+
+
+def _compare(of: Type, old: Any, new: Any, found: _Changes) -> bool:
+    """Fills in what differs below; whether the place itself was (also) compared as one leaf."""
+    form, old_form = of.form(new), of.form(old)
+    leaf = old_form != form and _compare_as(old_form, of, old, new, found)
+    return _compare_as(form, of, old, new, found) or leaf
+
+
+def _compare_as(form: str, of: Type, old: Any, new: Any, found: _Changes) -> bool:
+    if _is_leaf(of, form, old, new):
         return True
+    if form == "map":
+        left, right = (value if isinstance(value, dict) else {} for value in (old, new))
+        for name, value in left.items():
+            found.note("f:" + name, of.child(name), value, right.get(name, ABSENT))
+        for name, value in right.items():
+            if name not in left:
+                found.note("f:" + name, of.child(name), ABSENT, value)
+        return False
+    before, after = (_indexed(of, value) if isinstance(value, list) else {} for value in (old, new))
+    for element in {**before, **after}:
+        olds, news = before.get(element, ()), after.get(element, ())
+        if len(olds) <= 1 and len(news) <= 1:
+            found.note(element, of.item, olds[0] if olds else ABSENT, news[0] if news else ABSENT)
+        elif len(olds) >= 2 and len(news) >= 2:
+            if olds != news:
+                found.modified[element] = LEAF
+        elif len(olds) >= 2:
+            if news:
+                found.note(element, of.item, ABSENT, news[0])
+            found.removed[element] = LEAF
+        else:
+            if olds:
+                found.note(element, of.item, olds[0], ABSENT)
+            found.added[element] = LEAF
+    return False
 
-    def _items(self, of: Type, old: list[Any], new: list[Any], path: Path, in_leaf: bool) -> None:
-        left, right = self._indexed(of, old, path), self._indexed(of, new, path)
-        for element in {**left, **right}:
-            before, after = left.get(element, ()), right.get(element, ())
-            below = (*path, element)
-            if len(before) <= 1 and len(after) <= 1:
-                self.visit(of.item, before[0] if before else ABSENT, after[0] if after else ABSENT, below, in_leaf=in_leaf)
-            elif len(before) >= 2 and len(after) >= 2:
-                if before != after:
-                    self.modified.append(below)
-            elif len(before) >= 2:
-                if after:
-                    self.visit(of.item, ABSENT, after[0], below, in_leaf=in_leaf)
-                self.removed.append(below)
-            else:
-                if before:
-                    self.visit(of.item, before[0], ABSENT, below, in_leaf=in_leaf)
-                self.added.append(below)
 
-    def _indexed(self, of: Type, items: list[Any], path: Path) -> dict[str, list[Any]]:
-        found: dict[str, list[Any]] = {}
-        for index, item in enumerate(items):
-            try:
-                found.setdefault(of.element_of(item), []).append(item)
-            except ItemError as error:
-                self.faults.append(f"{_text(path)}element {index}: {error}")
-        return found
+def _whole(of: Type, value: Any) -> FieldSet:
+    """Everything in a value that came or went as a whole: its leaves, its items and all containers."""
+    form = of.form(value)
+    if form == "map" and isinstance(value, dict) and value and not of.atomic_map:
+        children: dict[str, Any] = {MEMBER: LEAF}
+        for name, member in value.items():
+            child = of.child(name)
+            if child is not None:
+                children["f:" + name] = LEAF if type(member) in child.accepts else _whole(child, member)
+        return children
+    if form == "list" and isinstance(value, list) and value and not of.atomic_list and of.item is not None:
+        children = {MEMBER: LEAF}
+        for element, items in _indexed(of, value).items():
+            children[element] = _whole(of.item, items[0]) if len(items) == 1 else LEAF
+        return children
+    return LEAF
+
+
+def _indexed(of: Type, items: list[Any]) -> dict[str, list[Any]]:
+    found: dict[str, list[Any]] = {}
+    for index, item in enumerate(items):
+        try:
+            found.setdefault(of.element_of(item), []).append(item)
+        except ItemError as error:
+            raise TypedError([f"element {index}: {error}"]) from error
+    return found
 
 
 def with_named_parents(of: Type | None, fields: FieldSet) -> FieldSet:

@@ -18,6 +18,13 @@ _QUANTITY: Final = "io.k8s.apimachinery.pkg.api.resource.Quantity"
 _RAW_EXTENSION: Final = "io.k8s.apimachinery.pkg.runtime.RawExtension"
 _OBJECT_META: Final = "io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta"
 _SCALARS: Final[Mapping[str, str]] = {"integer": "numeric", "number": "numeric", "boolean": "boolean"}
+_ACCEPTED: Final[Mapping[str, frozenset[type]]] = {
+    "": frozenset(),
+    "numeric": frozenset((int, float)),
+    "string": frozenset((str,)),
+    "boolean": frozenset((bool,)),
+    "untyped": frozenset((int, float, str, bool)),
+}
 
 
 class ItemError(ValueError):
@@ -27,12 +34,14 @@ class ItemError(ValueError):
 class Type:
     """One place in an object. `scalar` is numeric, string, boolean, untyped or empty (no scalar allowed).
 
-    `element` is what undeclared keys of a map hold, None where there may be none; `item` what a list holds.
+    `accepts` are the Python types of those scalars, `element` is what undeclared keys of a map hold, None where there may be none; `item` what a list holds.
     """
 
     __slots__ = (
         "_declared",
         "_fields",
+        "_prefix",
+        "accepts",
         "atomic_list",
         "atomic_map",
         "element",
@@ -46,6 +55,8 @@ class Type:
 
     def __init__(self) -> None:
         self.scalar = ""
+        self.accepts: frozenset[type] = frozenset()
+        self._prefix = ""
         self.has_map = self.has_list = False
         self.atomic_map = self.atomic_list = False
         self.preserving = False
@@ -98,7 +109,7 @@ class Type:
             kind = "a null element" if item is None else "non-map elements"
             raise ItemError(f"associative list with keys may not have {kind}")
         if len(self.keys) == 1 and self.keys[0] in item:
-            return f'k:{{"{self.keys[0]}":{value_text(item[self.keys[0]])}}}'
+            return f"{self._prefix}{value_text(item[self.keys[0]])}}}"
         found: dict[str, Any] = {}
         for name in self.keys:
             if name in item:
@@ -131,6 +142,7 @@ def of_schema(node: SchemaNode, *, preserving: bool = False) -> Type:
         result.scalar = "string" if node.schema.get("format", "") in ("", "byte") else "untyped"
     elif kind in _SCALARS:
         result.scalar = _SCALARS[kind]
+    result.accepts = _ACCEPTED[result.scalar]
     return result
 
 
@@ -172,13 +184,15 @@ def _describe_list(result: Type, node: SchemaNode) -> None:
     elif list_type is None and "merge" in node.patch_strategies:
         result.atomic_list = False
         result.keys = (node.patch_merge_key,) if node.patch_merge_key else ()
+    if result.keys:
+        result._prefix = f'k:{{"{result.keys[0]}":'
     result.item = of_schema(node.items, preserving=result.preserving) if node.items is not None else _untyped()
 
 
 @cache
 def _untyped_scalar() -> Type:
     result = Type()
-    result.scalar = "untyped"
+    result.scalar, result.accepts = "untyped", _ACCEPTED["untyped"]
     return result
 
 
@@ -202,5 +216,5 @@ def _deduced() -> Type:
 
 def _untyped_scalar_copy() -> Type:
     result = Type()
-    result.scalar = "untyped"
+    result.scalar, result.accepts = "untyped", _ACCEPTED["untyped"]
     return result
