@@ -1,0 +1,316 @@
+"""What waits: for each ClusterQueue the workloads to be tried, in order, and those parked until something changes.
+
+A pending workload is in exactly one place: active (will be tried), inadmissible (parked), or in flight (a cycle looks at it).
+Source: Kueue pkg/cache/queue/cluster_queue.go.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Callable, Iterator
+from enum import StrEnum
+from typing import NamedTuple
+
+from raysail.api.selectors import Selector
+from raysail.queue.workload import WorkloadInfo, backoff_expired, find_condition, has_closed_preemption_gate
+
+
+class Requeue(StrEnum):
+    """Why a workload that was tried comes back."""
+
+    GENERIC = ""
+    FAILED_AFTER_NOMINATION = "FailedAfterNomination"
+    NAMESPACE_MISMATCH = "NamespaceMismatch"
+    PREEMPTION_GATED = "PreemptionGated"
+    PENDING_PREEMPTION = "PendingPreemption"
+    PENDING_MIGRATION = "PendingMigration"
+    PREEMPTION_FAILED = "PreemptionFailed"
+    NO_FIT = "NoFit"
+    PREEMPTION_NO_CANDIDATES = "PreemptionNoCandidates"
+
+
+_AT_ONCE = (Requeue.FAILED_AFTER_NOMINATION, Requeue.PENDING_PREEMPTION, Requeue.PENDING_MIGRATION, Requeue.PREEMPTION_FAILED)
+
+
+class PreemptorMark(NamedTuple):
+    """The workload for which others are being preempted. Sticky (BestEffortFIFO): it stays at the head meanwhile."""
+
+    key: str
+    generation: int
+    sticky: bool
+
+
+class PendingQueue:
+    """The pending workloads of one ClusterQueue."""
+
+    __slots__ = (
+        "_by_shape",
+        "_heap",
+        "_serial",
+        "active",
+        "in_flight",
+        "inadmissible",
+        "name",
+        "pop_cycle",
+        "preemptor",
+        "retried_at_cycle",
+        "strategy",
+        "unfit_shapes",
+        "usage_of",
+    )
+
+    def __init__(self, name: str, strategy: str = "BestEffortFIFO") -> None:
+        self.name = name
+        self.strategy = strategy
+        self.active: dict[str, WorkloadInfo] = {}
+        self.inadmissible: dict[str, WorkloadInfo] = {}
+        self.in_flight: dict[str, WorkloadInfo] = {}
+        self.unfit_shapes: dict[str, str] = {}
+        """Shape hash to the reason why workloads of that shape were parked together."""
+        self.pop_cycle = 0
+        self.retried_at_cycle = -1
+        self.preemptor: PreemptorMark | None = None
+        self.usage_of: Callable[[WorkloadInfo], float] | None = None
+        """With admission fair sharing: usage of the workload's LocalQueue, which then orders before everything else."""
+        self._heap: list[tuple[tuple[float, float, str], int, str]] = []
+        self._serial: dict[str, int] = {}
+        self._by_shape: dict[str, set[str]] = {}
+
+    # looking
+
+    def __contains__(self, key: str) -> bool:
+        return key in self.active or key in self.inadmissible or key in self.in_flight
+
+    def __len__(self) -> int:
+        return len(self.active) + len(self.inadmissible) + len(self.in_flight)
+
+    def get(self, key: str) -> WorkloadInfo | None:
+        """The pending workload of that key."""
+        return self.active.get(key) or self.inadmissible.get(key) or self.in_flight.get(key)
+
+    def all(self) -> Iterator[WorkloadInfo]:
+        """Every pending workload, in no order."""
+        yield from self.active.values()
+        yield from self.inadmissible.values()
+        yield from self.in_flight.values()
+
+    def in_order(self) -> list[WorkloadInfo]:
+        """Every pending workload, in the order in which the queue would take them."""
+        return sorted(self.all(), key=self.order)
+
+    def order(self, info: WorkloadInfo) -> tuple[object, ...]:
+        """The full sort key: (usage of its LocalQueue,) sticky preemptor, priority, time, UID."""
+        sticky = self.preemptor is not None and self.preemptor.sticky and self.preemptor.key == info.key
+        usage = self.usage_of(info) if self.usage_of is not None else 0.0
+        return usage, not sticky, -info.priority, info.ordered_since, info.uid
+
+    def is_preemptor(self, info: WorkloadInfo) -> bool:
+        """Whether others are being preempted for this very version of it."""
+        mark = self.preemptor
+        return mark is not None and mark.key == info.key and mark.generation == info.obj.metadata.generation
+
+    # changing
+
+    def push(self, info: WorkloadInfo, now: float) -> bool:
+        """A workload was added or changed. True if it is (now) to be tried."""
+        key = info.key
+        if key in self.in_flight:
+            self.in_flight[key] = info
+            return False
+        parked = self.inadmissible.get(key)
+        if parked is not None:
+            if not _may_have_become_admissible(parked, info):
+                info.last_scan, info.evaluated_generation = parked.last_scan, parked.evaluated_generation
+                self.inadmissible[key] = info
+                return False
+            del self.inadmissible[key]
+        known = self.active.get(key)
+        if known is None and (
+            not backoff_expired(info.obj, now) or (self.strategy == "BestEffortFIFO" and info.shape_hash and info.shape_hash in self.unfit_shapes)
+        ):
+            self.inadmissible[key] = info
+            return False
+        if known is not None:
+            info.last_scan, info.evaluated_generation = known.last_scan, known.evaluated_generation
+        self._activate(info)
+        return True
+
+    def add(self, info: WorkloadInfo) -> bool:
+        """Makes a workload active unless it is pending already (its LocalQueue came up)."""
+        if info.key in self:
+            return False
+        self._activate(info)
+        return True
+
+    def pop(self) -> WorkloadInfo | None:
+        """Takes the head into flight."""
+        self.pop_cycle += 1
+        info = self._take_head()
+        if info is not None:
+            info.evaluated_generation = info.obj.metadata.generation
+            self.in_flight[info.key] = info
+        return info
+
+    def requeue(self, info: WorkloadInfo, reason: Requeue, now: float, quota_reason: str = "") -> bool:
+        """A workload that was tried comes back, to the active ones or parked. False if it is there already."""
+        key = info.key
+        if reason in (Requeue.PENDING_PREEMPTION, Requeue.PENDING_MIGRATION):
+            self.preemptor = PreemptorMark(key, info.evaluated_generation, self.strategy == "BestEffortFIFO")
+        newest = self.in_flight.pop(key, info)
+        if newest is not info:
+            newest.last_scan, newest.evaluated_generation, newest.cluster_queue = info.last_scan, info.evaluated_generation, info.cluster_queue
+            info = newest
+        at_once = reason is not Requeue.NAMESPACE_MISMATCH if self.strategy == "StrictFIFO" else reason in _AT_ONCE
+        flavors_left = info.last_scan is not None and info.last_scan.flavors_left()
+        if backoff_expired(info.obj, now) and (at_once or self.retried_at_cycle >= self.pop_cycle or flavors_left):
+            if self.inadmissible.pop(key, None) is None and key in self.active:
+                return False
+            self._activate(info)
+            return True
+        if key in self.inadmissible or key in self.active:
+            return False
+        self.inadmissible[key] = info
+        if info.shape_hash and reason in (Requeue.NO_FIT, Requeue.PREEMPTION_NO_CANDIDATES):
+            self.park_shape(info.shape_hash, quota_reason or "PendingEvaluation")
+        return True
+
+    def park_shape(self, shape: str, reason: str) -> int:
+        """Workloads of that shape would fare the same: they are parked too. Not in StrictFIFO, where order is sacred. Returns how many."""
+        if self.strategy != "BestEffortFIFO":
+            return 0
+        self.unfit_shapes[shape] = reason
+        keys = list(self._by_shape.get(shape, ()))
+        for key in keys:
+            self.inadmissible[key] = self._deactivate(key)
+        return len(keys)
+
+    def unfit_reason(self, key: str) -> str:
+        """Why a parked workload was parked without being looked at; empty if it was looked at."""
+        parked = self.inadmissible.get(key)
+        return self.unfit_shapes.get(parked.shape_hash, "") if parked is not None else ""
+
+    def retry(self, now: float, namespaces: Callable[[str], bool]) -> bool:
+        """Something changed: the parked ones get another chance, if their namespace is allowed and their back-off is over."""
+        self.unfit_shapes.clear()
+        self.retried_at_cycle = self.pop_cycle
+        ready = [info for info in self.inadmissible.values() if namespaces(info.namespace) and backoff_expired(info.obj, now)]
+        for info in ready:
+            del self.inadmissible[info.key]
+            self._activate(info)
+        return bool(ready)
+
+    def discard(self, key: str) -> WorkloadInfo | None:
+        """It is pending no more: admitted, deleted, deactivated. Returns it if it was."""
+        if self.preemptor is not None and self.preemptor.key == key:
+            self.preemptor = None
+        flying = self.in_flight.pop(key, None)
+        if key in self.active:
+            return self._deactivate(key)
+        return self.inadmissible.pop(key, None) or flying
+
+    def _activate(self, info: WorkloadInfo) -> None:
+        key = info.key
+        if key in self.active:
+            self._deactivate(key)
+        self.active[key] = info
+        serial = self._serial[key] = self._serial.get(key, 0) + 1
+        heapq.heappush(self._heap, ((-float(info.priority), info.ordered_since, info.uid), serial, key))
+        self._by_shape.setdefault(info.shape_hash, set()).add(key)
+
+    def _deactivate(self, key: str) -> WorkloadInfo:
+        info = self.active.pop(key)
+        same = self._by_shape[info.shape_hash]
+        same.discard(key)
+        if not same:
+            del self._by_shape[info.shape_hash]
+        if len(self._heap) > 64 and len(self._heap) > 4 * len(self.active):
+            self._heap = [entry for entry in self._heap if entry[2] in self.active and self._serial.get(entry[2]) == entry[1]]
+            heapq.heapify(self._heap)
+            self._serial = {entry[2]: entry[1] for entry in self._heap}
+        return info
+
+    def _take_head(self) -> WorkloadInfo | None:
+        if not self.active:
+            return None
+        if self.usage_of is not None:
+            return self._deactivate(min(self.active.values(), key=self.order).key)
+        if self.preemptor is not None and self.preemptor.sticky and self.preemptor.key in self.active:
+            return self._deactivate(self.preemptor.key)
+        while self._heap:
+            _, serial, key = heapq.heappop(self._heap)
+            if key in self.active and self._serial.get(key) == serial:
+                return self._deactivate(key)
+        return None
+
+
+def _may_have_become_admissible(old: WorkloadInfo, new: WorkloadInfo) -> bool:
+    """Whether a parked workload changed in something that decides."""
+    if old.evaluated_generation and new.obj.metadata.generation != old.evaluated_generation:
+        return True
+    return (
+        old.obj.spec != new.obj.spec
+        or old.obj.status.reclaimable_pods != new.obj.status.reclaimable_pods
+        or find_condition(old.obj, "Evicted") != find_condition(new.obj, "Evicted")
+        or find_condition(old.obj, "Requeued") != find_condition(new.obj, "Requeued")
+        or has_closed_preemption_gate(old.obj) != has_closed_preemption_gate(new.obj)
+    )
+
+
+class Pending:
+    """The pending queues of all ClusterQueues, and which LocalQueue leads where."""
+
+    def __init__(self) -> None:
+        self.queues: dict[str, PendingQueue] = {}
+        self.local_queues: dict[str, str] = {}
+        """namespace/name of each LocalQueue to its ClusterQueue."""
+        self.where: dict[str, str] = {}
+        """Key of each pending workload to the ClusterQueue it waits in."""
+
+    def queue(self, name: str, strategy: str = "") -> PendingQueue:
+        """The queue of that ClusterQueue, made where missing; `strategy` changes it."""
+        found = self.queues.get(name)
+        if found is None:
+            found = self.queues[name] = PendingQueue(name, strategy or "BestEffortFIFO")
+        elif strategy:
+            found.strategy = strategy
+        return found
+
+    def cluster_queue_of(self, info: WorkloadInfo) -> str:
+        """The ClusterQueue that its LocalQueue leads to; empty where there is none."""
+        return self.local_queues.get(f"{info.namespace}/{info.local_queue}", "")
+
+    def push(self, info: WorkloadInfo, now: float) -> bool:
+        """Adds or updates a pending workload. False where no queue takes it, or it is parked."""
+        name = self.cluster_queue_of(info)
+        queue = self.queues.get(name)
+        before = self.where.get(info.key)
+        if before is not None and before != name:
+            self.discard(info.key)
+        if queue is None:
+            return False
+        info.cluster_queue = name
+        self.where[info.key] = name
+        return queue.push(info, now)
+
+    def discard(self, key: str) -> WorkloadInfo | None:
+        """The workload is pending no more."""
+        queue = self.queues.get(self.where.pop(key, ""))
+        return queue.discard(key) if queue is not None else None
+
+    def get(self, key: str) -> WorkloadInfo | None:
+        """The pending workload of that key."""
+        queue = self.queues.get(self.where.get(key, ""))
+        return queue.get(key) if queue is not None else None
+
+    def retry(self, names: Iterator[str], now: float, allowed: Callable[[str], Selector], labels: Callable[[str], object]) -> None:
+        """Parked workloads of these ClusterQueues get another chance."""
+        for name in names:
+            queue = self.queues.get(name)
+            if queue is None:
+                continue
+            selector = allowed(name)
+            queue.retry(now, lambda namespace, selector=selector: _selected(selector, labels(namespace)))  # type: ignore[misc]
+
+
+def _selected(selector: Selector, labels: object) -> bool:
+    return isinstance(labels, dict) and selector.matches(labels)

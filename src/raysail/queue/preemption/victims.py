@@ -1,0 +1,198 @@
+"""Choosing the victims for one workload: as few as needed, in the order of the rules.
+
+Classical: remove candidates in order until the workload fits, then put back, latest first, those that were not needed.
+Source: Kueue pkg/scheduler/preemption/preemption.go.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from raysail.queue.assignment import Assignment
+from raysail.queue.preemption.candidates import (
+    IN_CLUSTER_QUEUE,
+    IN_COHORT_FAIR_SHARING,
+    IN_COHORT_RECLAMATION,
+    CandidateSearch,
+    candidates_by_policy,
+    order_of,
+)
+from raysail.queue.preemption.fair import DEFAULT_STRATEGIES, INITIAL_SHARE, TargetQueues, hopeless, strategy_allows
+from raysail.queue.quota import Amounts, FlavorResource, height_of_lowest_fit
+from raysail.queue.workload import WorkloadInfo
+from raysail.queue.world import NEVER, ClusterQueue, World
+
+
+class Victim(NamedTuple):
+    """A workload that has to go, and why."""
+
+    info: WorkloadInfo
+    reason: str
+
+
+class Preemptor:
+    """Finds victims in a world. Leaves the world as it was."""
+
+    def __init__(
+        self, world: World, now: float, *, fair_strategies: tuple[str, ...] | None = None, admission_fair_sharing: bool = False
+    ) -> None:
+        self.world = world
+        self.now = now
+        self.fair_strategies = fair_strategies if fair_strategies is None else fair_strategies or DEFAULT_STRATEGIES
+        """None: fair sharing is off."""
+        self.admission_fair_sharing = admission_fair_sharing
+
+    def victims(self, info: WorkloadInfo, assignment: Assignment) -> list[Victim]:
+        """Who has to go for this assignment; empty where nobody may or it would not help."""
+        return self._victims(info, assignment.needing_preemption(), assignment.total_requests())
+
+    def simulate(self, info: WorkloadInfo, queue: ClusterQueue, key: FlavorResource, amount: int) -> tuple[str, int]:
+        """What preemption could do for one flavor and resource: NoCandidates, Preempt or Reclaim; and how far it then borrows."""
+        victims = self._victims(info, {key}, {key: amount})
+        if not victims:
+            return "NoCandidates", height_of_lowest_fit(queue, key, amount)[0]
+        mark = self.world.removed([victim.info for victim in victims])
+        borrow, _ = height_of_lowest_fit(queue, key, amount)
+        self.world.journal.undo(mark)
+        own = any(victim.info.cluster_queue == queue.name for victim in victims)
+        return "Preempt" if own else "Reclaim", borrow
+
+    def _victims(self, info: WorkloadInfo, wanted: set[FlavorResource], usage: Amounts) -> list[Victim]:
+        search = _Search(self, info, self.world.cluster_queues[info.cluster_queue], wanted, usage)
+        mark = self.world.journal.mark()
+        try:
+            return search.classical() if self.fair_strategies is None else search.fair(self.fair_strategies)
+        finally:
+            self.world.journal.undo(mark)
+
+
+class _Search:
+    """One search. Works on the world; the caller undoes."""
+
+    def __init__(self, owner: Preemptor, info: WorkloadInfo, queue: ClusterQueue, wanted: set[FlavorResource], usage: Amounts) -> None:
+        self.world = owner.world
+        self.now = owner.now
+        self.by_usage = owner.admission_fair_sharing
+        self.info = info
+        self.queue = queue
+        self.wanted = wanted
+        self.usage = usage
+
+    def classical(self) -> list[Victim]:
+        search = CandidateSearch(self.world, self.info, self.queue, self.wanted, self.usage)
+        candidates = search.ordered(self.now, by_usage=self.by_usage)
+        borrowing_forbidden = self.queue.preemption.borrow_within_cohort == NEVER
+        if not (search.hierarchical or search.by_priority) or (borrowing_forbidden and not self._under_nominal()):
+            attempts = [True]
+        elif borrowing_forbidden and not search.hierarchical:
+            attempts = [False, True]
+        else:
+            attempts = [True, False]
+        for borrowing in attempts:
+            mark = self.world.journal.mark()
+            victims: list[Victim] = []
+            for candidate in candidates:
+                if not search.still_valid(candidate, borrowing=borrowing):
+                    continue
+                self._remove(candidate.info)
+                victims.append(Victim(candidate.info, candidate.reason))
+                if self._fits(borrowing=borrowing):
+                    victims = self._fill_back(victims, borrowing=borrowing)
+                    self.world.journal.undo(mark)
+                    return victims
+            self.world.journal.undo(mark)
+        return []
+
+    def fair(self, strategies: tuple[str, ...]) -> list[Victim]:
+        candidates = candidates_by_policy(self.world, self.info, self.queue, self.wanted)
+        if not candidates:
+            return []
+        candidates.sort(key=lambda candidate: order_of(candidate, self.queue.name, self.now, by_usage=self.by_usage))
+        self.queue.add_all(self.usage)
+        fits, victims, retry = self._first_strategy(candidates, strategies[0])
+        if not fits and len(strategies) > 1:
+            fits, victims = self._second_strategy(retry, victims)
+        self.queue.remove_all(self.usage)
+        return self._fill_back(victims, borrowing=True) if fits else []
+
+    def _first_strategy(self, candidates: list[WorkloadInfo], strategy: str) -> tuple[bool, list[Victim], list[WorkloadInfo]]:
+        targets = TargetQueues(self.world, self.queue, candidates, self.now)
+        victims: list[Victim] = []
+        retry: list[WorkloadInfo] = []
+        entitled = not any(self.queue.borrowing(key) for key in self.wanted)
+        for target in targets:
+            if target is self.queue or entitled:
+                info = targets.pop(target)
+                self._remove(info)
+                victims.append(Victim(info, IN_CLUSTER_QUEUE if target is self.queue else IN_COHORT_RECLAMATION))
+                if self._fits_beside_itself():
+                    return True, victims, []
+                continue
+            preemptor_new, target_old = targets.shares(target)
+            if hopeless(preemptor_new, target_old):
+                while targets.has_workload(target):
+                    retry.append(targets.pop(target))
+                continue
+            while targets.has_workload(target):
+                info = targets.pop(target)
+                if not strategy_allows(strategy, preemptor_new, target_old, targets.share_without(target, info)):
+                    retry.append(info)
+                    continue
+                self._remove(info)
+                victims.append(Victim(info, IN_COHORT_FAIR_SHARING))
+                if self._fits_beside_itself():
+                    return True, victims, []
+                break  # shares have changed: another queue may be the next
+        return False, victims, retry
+
+    def _second_strategy(self, retry: list[WorkloadInfo], victims: list[Victim]) -> tuple[bool, list[Victim]]:
+        targets = TargetQueues(self.world, self.queue, retry, self.now)
+        for target in targets:
+            if target is self.queue:
+                targets.drop(target)
+                continue
+            preemptor_new, target_old = targets.shares(target)
+            info = targets.pop(target)
+            if strategy_allows(INITIAL_SHARE, preemptor_new, target_old, target_old):
+                self._remove(info)
+                victims.append(Victim(info, IN_COHORT_FAIR_SHARING))
+                if self._fits_beside_itself():
+                    return True, victims
+            targets.drop(target)
+        return False, victims
+
+    def _fill_back(self, victims: list[Victim], *, borrowing: bool) -> list[Victim]:
+        """Puts back, latest first, whom it does without. The last one stays: it made the workload fit."""
+        for at in range(len(victims) - 2, -1, -1):
+            self._put_back(victims[at].info)
+            if self._fits(borrowing=borrowing):
+                victims[at] = victims[-1]
+                victims.pop()
+            else:
+                self._remove(victims[at].info)
+        return victims
+
+    def _fits(self, *, borrowing: bool) -> bool:
+        for key, amount in self.usage.items():
+            if not borrowing and self.queue.borrowing_with(key, amount):
+                return False
+            if amount > max(0, self.queue.available(key)):
+                return False
+        return True
+
+    def _fits_beside_itself(self) -> bool:
+        """`_fits` while the incoming usage is counted, as it is during fair sharing."""
+        mark = self.world.journal.mark()
+        self.queue.remove_all(self.usage)
+        fits = self._fits(borrowing=True)
+        self.world.journal.undo(mark)
+        return fits
+
+    def _under_nominal(self) -> bool:
+        return all(self.queue.quota(key).nominal > self.queue.usage.get(key, 0) for key in self.wanted)
+
+    def _remove(self, info: WorkloadInfo) -> None:
+        self.world.cluster_queues[info.cluster_queue].remove_all(info.usage())
+
+    def _put_back(self, info: WorkloadInfo) -> None:
+        self.world.cluster_queues[info.cluster_queue].add_all(info.usage())
