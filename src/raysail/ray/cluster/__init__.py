@@ -1,0 +1,1 @@
+"""RayCluster: what belongs to one, the planner of its Pods, its status, and the controller that does what they say."""
