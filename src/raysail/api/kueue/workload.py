@@ -67,7 +67,7 @@ class PodSet(View, frozen=True):
     """Pods that look alike."""
 
     name: Annotated[PodSetName, Field("Name of the pod set.", default=DEFAULT_POD_SET)] = ""
-    template: Annotated[PodTemplate, Field("The Pods.", required=V1BETA1)] = field(default_factory=dict)
+    template: Annotated[PodTemplate, Field("The Pods.", required=True)] = field(default_factory=dict)
     count: Annotated[int, Field("How many.", required=V1BETA1, default=1, minimum=0)] = 0
     min_count: Annotated[int | None, Field("How few the job can do with.", minimum=1)] = None
     topology_request: Annotated[PodSetTopologyRequest | None, Field("How near to each other the Pods must be.")] = None

@@ -156,8 +156,8 @@ class RayJobSpec(View, frozen=True):
         ),
     ] = K8S_JOB_MODE
     entrypoint_resources: Annotated[str, Field("Own resources that the command reserves, as JSON text.")] = ""
-    entrypoint_num_cpus: Annotated[float, Field("CPUs that the command reserves.", format="float")] = 0
-    entrypoint_num_gpus: Annotated[float, Field("GPUs that the command reserves.", format="float")] = 0
+    entrypoint_num_cpus: Annotated[float, Field("CPUs that the command reserves.")] = 0
+    entrypoint_num_gpus: Annotated[float, Field("GPUs that the command reserves.")] = 0
     ttl_seconds_after_finished: Annotated[
         int, Field("Seconds after the end until the cluster goes; needs shutdownAfterJobFinishes.", default=0)
     ] = 0
