@@ -98,8 +98,7 @@ def embedded_causes(value: dict[str, Any], path: str) -> list[Cause]:
     if isinstance(metadata, dict):
         name_text = metadata.get("name", "")
         field = f"{path}.metadata.name" if path else "metadata.name"
-        for fault in path_segment_faults(name_text):
-            found.append(causes.invalid(field, name_text, fault))
+        found += [causes.invalid(field, name_text, fault) for fault in path_segment_faults(name_text)]
     return found
 
 

@@ -1,0 +1,91 @@
+"""From a CustomResourceDefinition to what the API serves: one Definition for each served version."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from raysail.api.resources import Resource
+from raysail.apiserver.customresources.columns import CustomColumns
+from raysail.apiserver.customresources.scale import ScalePaths
+from raysail.apiserver.customresources.strategy import CustomStrategy
+from raysail.apiserver.strategy import Conversion, Definition, JsonObject, Strategy
+
+StrategyFactory = Callable[[CustomStrategy], Strategy]
+
+
+class VersionChange:
+    """Conversion strategy None: all versions have the same fields, only apiVersion says which one it is.
+
+    What a version's schema does not have is dropped on the way out, as on the way in.
+    """
+
+    def __init__(self, strategy: CustomStrategy, stored: CustomStrategy) -> None:
+        self._strategy = strategy
+        self._stored = stored
+
+    def from_storage(self, obj: JsonObject) -> JsonObject:
+        """The stored object as this version shows it."""
+        obj["apiVersion"] = self._strategy.resource.api_version
+        self._strategy.structural.prune(obj)
+        return obj
+
+    def to_storage(self, obj: JsonObject) -> JsonObject:
+        """The object as the storage version keeps it."""
+        obj["apiVersion"] = self._stored.resource.api_version
+        self._stored.structural.prune(obj)
+        return obj
+
+
+def definitions(crd: Mapping[str, Any]) -> Iterator[Definition]:
+    """What an accepted CRD serves. Cheap: schemas are compiled when the first object of a version comes.
+
+    Names are the accepted ones (`status.acceptedNames`), as long as there are any. Webhook conversion is the caller's to replace.
+    """
+    spec = crd["spec"]
+    names = (crd.get("status") or {}).get("acceptedNames") or {}
+    names = names if names.get("plural") else spec["names"]
+    strategies = {version["name"]: _strategy(spec, names, version) for version in spec["versions"]}
+    storage = next((version["name"] for version in spec["versions"] if version.get("storage")), "")
+    for version in spec["versions"]:
+        if not version.get("served"):
+            continue
+        strategy = strategies[version["name"]]
+        other = bool(storage) and version["name"] != storage
+        conversion: Conversion | None = VersionChange(strategy, strategies[storage]) if other else None
+        subresources = version.get("subresources") or {}
+        yield Definition(
+            resource=strategy.resource,
+            strategy=strategy,
+            columns=CustomColumns(version.get("additionalPrinterColumns")),
+            singular=names.get("singular") or names["kind"].lower(),
+            short_names=tuple(names.get("shortNames") or ()),
+            categories=tuple(names.get("categories") or ()),
+            subresources=tuple(name for name in ("status", "scale") if name in subresources),
+            storage_version=storage,
+            selectable_fields=tuple(f["jsonPath"].removeprefix(".") for f in version.get("selectableFields") or ()),
+            deprecation_warning=_deprecation(strategy.resource, version),
+            custom=True,
+            conversion=conversion,
+            list_kind=names.get("listKind") or f"{names['kind']}List",
+        )
+
+
+def _strategy(spec: Mapping[str, Any], names: Mapping[str, Any], version: Mapping[str, Any]) -> CustomStrategy:
+    subresources = version.get("subresources") or {}
+    scale = subresources.get("scale")
+    return CustomStrategy(
+        Resource(spec["group"], version["name"], names["kind"], names["plural"], namespaced=spec.get("scope") == "Namespaced"),
+        (version.get("schema") or {}).get("openAPIV3Schema") or {"type": "object", "x-kubernetes-preserve-unknown-fields": True},
+        has_status="status" in subresources,
+        scale=ScalePaths(scale["specReplicasPath"], scale["statusReplicasPath"], scale.get("labelSelectorPath") or "") if scale else None,
+        preserve=bool(spec.get("preserveUnknownFields")),
+    )
+
+
+def _deprecation(resource: Resource, version: Mapping[str, Any]) -> str:
+    """What a `Warning:` header says on every request of a deprecated version."""
+    if not version.get("deprecated"):
+        return ""
+    said: str = version.get("deprecationWarning") or f"{resource.api_version} {resource.kind} is deprecated"
+    return said
