@@ -70,3 +70,10 @@ def age(timestamp: str | None, now: datetime | None = None) -> str:
     if not timestamp:
         return "<unknown>"
     return human_duration(((now or datetime.now(UTC)) - datetime.fromisoformat(timestamp)).total_seconds())
+
+
+def duration_since_start(pid: int) -> str:
+    """How long a process of this machine has run."""
+    with open("/proc/uptime") as uptime, open(f"/proc/{pid}/stat") as stat:  # noqa: PTH123 - two reads of the kernel's own files
+        running = float(uptime.read().split()[0]) - int(stat.read().rpartition(") ")[2].split()[19]) / os.sysconf("SC_CLK_TCK")
+    return human_duration(running)

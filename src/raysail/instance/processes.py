@@ -34,8 +34,8 @@ class Process:
             except ProcessLookupError:
                 return  # it ended between the look and the signal
 
-    def wait(self, timeout_seconds: float) -> bool:
-        """Waits for the end, without polling; False when the time is over. A child of ours is reaped."""
+    def wait(self, timeout_seconds: float | None) -> bool:
+        """Waits for the end, without polling; False when the time (None: any) is over."""
         try:
             descriptor = os.pidfd_open(self.pid)
         except ProcessLookupError:

@@ -1,0 +1,64 @@
+"""What a fresh instance gets so that the first `raysail submit` just works: a flavor, a ClusterQueue of the machine's size, a LocalQueue, priorities.
+
+Objects that are there already are left as they are: people change them.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from raysail.api.errors import StatusError, is_already_exists
+from raysail.api.resources import CLUSTER_QUEUES, LOCAL_QUEUES, RESOURCE_FLAVORS, WORKLOAD_PRIORITY_CLASSES, Resource
+from raysail.cli.connection import Api
+from raysail.node.shapes import parse_nodes
+
+_PRIORITIES: Final = {
+    "high": (1000, "Before everything else."),
+    "normal": (0, "The usual."),
+    "low": (-1000, "When nothing else wants to run."),
+}
+
+
+def create_starter_objects(api: Api, nodes: str) -> None:
+    """Creates what is missing."""
+    totals = _totals(nodes)
+    _create(api, RESOURCE_FLAVORS, {"metadata": {"name": "default-flavor"}})
+    _create(api, CLUSTER_QUEUES, _cluster_queue(totals))
+    _create(api, LOCAL_QUEUES, {"metadata": {"name": "default", "namespace": "default"}, "spec": {"clusterQueue": "default"}}, "default")
+    for name, (value, description) in _PRIORITIES.items():
+        _create(api, WORKLOAD_PRIORITY_CLASSES, {"metadata": {"name": name}, "value": value, "description": description})
+
+
+def _totals(nodes: str) -> dict[str, str]:
+    from raysail.api.quantity import amount, format_amount
+
+    sums: dict[str, int] = {}
+    for shape in parse_nodes(nodes):
+        for resource, quantity in shape.capacity.items():
+            sums[resource] = sums.get(resource, 0) + amount(resource, quantity)
+    return {
+        resource: format_amount(resource, units)
+        for resource, units in sums.items()
+        if resource in ("cpu", "memory", "nvidia.com/gpu") and units
+    }
+
+
+def _cluster_queue(totals: dict[str, str]) -> dict[str, Any]:
+    resources = [{"name": name, "nominalQuota": quantity} for name, quantity in totals.items()]
+    return {
+        "metadata": {"name": "default"},
+        "spec": {
+            "namespaceSelector": {},
+            "queueingStrategy": "BestEffortFIFO",
+            "preemption": {"withinClusterQueue": "LowerPriority"},
+            "resourceGroups": [{"coveredResources": list(totals), "flavors": [{"name": "default-flavor", "resources": resources}]}],
+        },
+    }
+
+
+def _create(api: Api, resource: Resource, body: dict[str, Any], namespace: str | None = None) -> None:
+    try:
+        api.create(resource, {"apiVersion": resource.api_version, "kind": resource.kind} | body, namespace)
+    except StatusError as error:
+        if not is_already_exists(error):
+            raise
