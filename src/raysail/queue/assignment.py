@@ -220,5 +220,10 @@ class Assignment:
 
 
 def quantity(resource: str, amount: int) -> str:
-    """An amount as messages and status show it."""
+    """An amount as status shows it."""
+    return format_amount(resource, amount)
+
+
+def amount_text(resource: str, amount: int) -> str:
+    """An amount of quota as messages show it; quota may be without limit."""
     return "<unlimited>" if amount >= UNLIMITED else format_amount(resource, amount)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final, NamedTuple, Protocol
 
-from raysail.queue.assignment import POSSIBILITY_ORDER, Assignment, Attempt, FlavorAssignment, Mode, NoFit, PodSetAssignment, most_severe, quantity
+from raysail.queue.assignment import POSSIBILITY_ORDER, Assignment, Attempt, FlavorAssignment, Mode, NoFit, PodSetAssignment, amount_text, most_severe, quantity
 from raysail.queue.matching import selects_labels, taint_text, untolerated_taint
 from raysail.queue.quota import Amounts, FlavorResource, height_of_lowest_fit, plus
 from raysail.queue.workload import FlavorScan, PodSetRequests, WorkloadInfo
@@ -270,14 +270,14 @@ class FlavorAssigner:
         if value > most:
             message = (
                 f"insufficient quota for {resource} in flavor {flavor}, previously considered podsets requests "
-                f"({quantity(resource, assumed)}) + current podset request ({quantity(resource, request)}) > maximum capacity ({quantity(resource, most)})"
+                f"({amount_text(resource, assumed)}) + current podset request ({quantity(resource, request)}) > maximum capacity ({amount_text(resource, most)})"
             )
             return NO_FIT, 0, [message], NoFit.EXCEEDS_MAX_QUOTA
         borrow, may_reclaim = height_of_lowest_fit(self.queue, key, value)
         available = max(0, self.queue.available(key))
         if value <= available:
             return FIT, borrow, [], ""
-        message = f"insufficient unused quota for {resource} in flavor {flavor}, {quantity(resource, value - available)} more needed"
+        message = f"insufficient unused quota for {resource} in flavor {flavor}, {amount_text(resource, value - available)} more needed"
         if self.queue.quota(key).nominal >= value or may_reclaim or self._may_preempt_while_borrowing():
             possibility, borrow_after = self.oracle.simulate(self.info, self.queue, key, value)
             return GRADE_OF_POSSIBILITY[possibility], borrow_after, [message], ""

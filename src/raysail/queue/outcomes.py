@@ -16,6 +16,7 @@ from raysail.queue.status import Status
 from raysail.queue.workload import WorkloadInfo, find_condition, seconds
 
 MAX_EVENT_MESSAGE = 1024
+LONGEST_DURATION_SECONDS = (2**63 - 1) / 1e9
 
 
 class Said(NamedTuple):
@@ -46,8 +47,9 @@ def events_of_admission(decision: Admit, status: Status, now: datetime, *, held_
     key = decision.info.key
     said = []
     if not held_before:
-        waited = now.timestamp() - queued_since(decision.info)
-        message = f"Quota reserved in ClusterQueue {decision.cluster_queue}, wait time since queued was {max(0.0, waited):.0f}s"
+        since = queued_since(decision.info)
+        waited = min(max(0.0, now.timestamp() - since), LONGEST_DURATION_SECONDS) if since else LONGEST_DURATION_SECONDS
+        message = f"Quota reserved in ClusterQueue {decision.cluster_queue}, wait time since queued was {waited:.0f}s"
         if decision.considered:
             message += f"; Flavors considered: {decision.considered}"
         said.append(Said(key, "Normal", "QuotaReserved", cut(message)))

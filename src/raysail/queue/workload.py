@@ -22,6 +22,7 @@ from raysail.queue.requests import NO_RULES, LimitSummary, ResourceRules, adjust
 
 ADMISSION_GATED_BY: Final = "kueue.x-k8s.io/admission-gated-by"
 JOB_UID_LABEL: Final = "kueue.x-k8s.io/job-uid"
+PRIORITY_BOOST: Final = "kueue.x-k8s.io/priority-boost"
 SLICE_REPLACEMENT_FOR: Final = "kueue.x-k8s.io/workload-slice-replacement-for"
 
 
@@ -122,6 +123,7 @@ class WorkloadInfo:
         overheads: Mapping[str, Mapping[str, Any]] | None = None,
         *,
         order_by_eviction: bool = True,
+        priority_boost: bool = False,
     ) -> None:
         self.obj = obj
         self.namespace = obj.metadata.namespace
@@ -130,7 +132,7 @@ class WorkloadInfo:
         self.uid = obj.metadata.uid
         self.job_uid = (obj.metadata.labels or {}).get(JOB_UID_LABEL, "")
         self.local_queue = obj.spec.queue_name or ""
-        self.priority = obj.spec.priority or 0
+        self.priority = (obj.spec.priority or 0) + (boost_of(obj) if priority_boost else 0)
         self.created = seconds(obj.metadata.creation_timestamp)
         self.ordered_since = queue_order_time(obj, by_eviction=order_by_eviction)
         admission = obj.status.admission
@@ -196,6 +198,16 @@ class WorkloadInfo:
         """When quota was reserved; `now` where that is not recorded yet."""
         found = conditions.find(self.obj.status.conditions, "QuotaReserved")
         return seconds(found.last_transition_time) if found is not None and found.status == "True" else now
+
+
+def boost_of(obj: Workload) -> int:
+    """The priority-boost annotation (Kueue: alpha), an int32; what is none counts as 0."""
+    text = (obj.metadata.annotations or {}).get(PRIORITY_BOOST, "")
+    try:
+        boost = int(text) if text else 0
+    except ValueError:
+        return 0
+    return boost if -(2**31) <= boost < 2**31 else 0
 
 
 def seconds(text: str | None) -> float:

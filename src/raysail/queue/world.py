@@ -33,7 +33,7 @@ class ResourceGroup:
 
 @dataclass(frozen=True, slots=True)
 class Preemption:
-    """spec.preemption with its defaults."""
+    """spec.preemption as stored. The API defaults each policy to Never; an empty one allows nobody either."""
 
     within_cluster_queue: str = NEVER
     reclaim_within_cohort: str = NEVER
@@ -131,8 +131,8 @@ class ClusterQueue(QuotaNode):
         rules = spec.preemption
         borrow = rules.borrow_within_cohort if rules else None
         self.preemption = Preemption(
-            (rules.within_cluster_queue if rules else None) or NEVER,
-            (rules.reclaim_within_cohort if rules else None) or NEVER,
+            rules.within_cluster_queue if rules else "",
+            rules.reclaim_within_cohort if rules else "",
             (borrow.policy if borrow else None) or NEVER,
             borrow.max_priority_threshold if borrow else None,
         )
