@@ -148,8 +148,7 @@ def _plan_single_host(world: World, group: WorkerGroupSpec, pods: Sequence[Pod],
     missing = replicas.desired_pods(group) - len(kept)
     if missing < 0 and shrinks:
         leaving = sum(is_terminating(pod) for pod in kept)
-        for pod in dispensable(kept)[: max(0, -missing - leaving)]:
-            deletes.append(delete_worker(pod))
+        deletes += [delete_worker(pod) for pod in dispensable(kept)[: max(0, -missing - leaving)]]
     creates = _create_workers(world, group, kept, missing) if missing > 0 else ()
     return Plan(creates=creates, deletes=tuple(deletes))
 
