@@ -49,6 +49,7 @@ class StatusError(Exception):
     """A refused request. `reason` is a Kubernetes StatusReason; `code` its HTTP status (derived from the reason when 0).
 
     `empty_details`: send `details: {}` where there is nothing to say, as Go's NewGenericServerResponse does.
+    `metadata`: the Status' own, such as the `continue` of an expired list.
     """
 
     reason: str
@@ -57,6 +58,7 @@ class StatusError(Exception):
     causes: tuple[Cause, ...] = ()
     details: dict[str, Any] = field(default_factory=dict)
     empty_details: bool = False
+    metadata: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if not self.code:
@@ -71,7 +73,13 @@ class StatusError(Exception):
         details = dict(self.details)
         if self.causes:
             details["causes"] = [cause.to_dict() for cause in self.causes]
-        status: dict[str, Any] = {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure", "message": self.message}
+        status: dict[str, Any] = {
+            "kind": "Status",
+            "apiVersion": "v1",
+            "metadata": self.metadata,
+            "status": "Failure",
+            "message": self.message,
+        }
         if self.reason:
             status["reason"] = self.reason
         if details or self.empty_details:

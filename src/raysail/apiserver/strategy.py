@@ -91,11 +91,25 @@ class TableColumns(Protocol):
         ...
 
 
+class Conversion(Protocol):
+    """Between the version a client speaks and the one that is stored. Pure; the given object may be changed and handed back."""
+
+    def from_storage(self, obj: JsonObject) -> JsonObject:
+        """The stored object in the version of the Definition."""
+        ...
+
+    def to_storage(self, obj: JsonObject) -> JsonObject:
+        """An object of the Definition's version as it is stored."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Definition:
     """One resource that the API serves in one version.
 
-    `subresources` names those beside the main one (`status`, `scale`, `log`, `exec`, ...). `storage_version` is the version objects are kept in;
+    `subresources` names those beside the main one (`status`, `scale`, `log`, `exec`, ...). `storage_version` is the version objects are kept in
+    (empty: the resource's own); `conversion` brings them from there and back, where that is another one. `storage_group` is set where another
+    group's kind keeps the objects (events.k8s.io/v1 Event is kept as core/v1 Event).
     `selectable_fields` the paths a field selector may use besides metadata.name and metadata.namespace.
     """
 
@@ -111,3 +125,18 @@ class Definition:
     selectable_fields: tuple[str, ...] = ()
     deprecation_warning: str = ""
     custom: bool = False
+    conversion: Conversion | None = None
+    storage_group: str | None = None
+    list_kind: str = ""
+
+    @property
+    def group_resource(self) -> str:
+        """`pods`, `jobs.batch`: as messages name it."""
+        resource = self.resource
+        return f"{resource.plural}.{resource.group}" if resource.group else resource.plural
+
+    @property
+    def collection(self) -> str:
+        """Where the store keeps the objects; all versions of a kind share it."""
+        group = self.resource.group if self.storage_group is None else self.storage_group
+        return f"{self.resource.plural}.{group}" if group else self.resource.plural

@@ -1,0 +1,1 @@
+"""Kubernetes' REST: from an HTTP request to the store and back."""

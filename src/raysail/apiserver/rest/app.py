@@ -1,0 +1,249 @@
+"""The ASGI application: from a connection's request to the code that answers it, and the one place where refusals become answers."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable
+from typing import Final, Protocol
+
+from raysail.api.errors import StatusError
+from raysail.apiserver.access.authorization import Attributes
+from raysail.apiserver.access.users import User
+from raysail.apiserver.rest import deleting, reading, writing
+from raysail.apiserver.rest.accept import PLAIN, negotiate
+from raysail.apiserver.rest.answer import Answer, as_yaml, error_answer, text_answer
+from raysail.apiserver.rest.call import Call, Receive, Scope, Send, Shared
+from raysail.apiserver.rest.target import Target, parse_query, parse_target, verb_of
+from raysail.apiserver.watch import Streams, serve_watch
+
+log = logging.getLogger(__name__)
+
+Handler = Callable[[Call], Awaitable[Answer]]
+Connector = Callable[[Call, Scope, Receive, Send], Awaitable[None]]
+"""Takes over the connection itself: logs that follow, exec, attach, port-forward, proxies."""
+
+_BODY_VERBS: Final = frozenset({"create", "update", "patch", "delete", "deletecollection"})
+_READ_SUBRESOURCES: Final = frozenset({"status", "resize", "ephemeralcontainers", "approval"})
+NOT_FOUND_TEXT: Final = "404 page not found\n"
+
+
+class Gate(Protocol):
+    """Who asks, and may they. Implemented by `apiserver.access`."""
+
+    def identify(self, scope: Scope) -> User:
+        """The user of a connection's request. Raises StatusError (401)."""
+        ...
+
+    def authorize(self, user: User, attributes: Attributes, scope: Scope) -> User:
+        """The user to act as: who asks, or whom they impersonate. Raises StatusError (403)."""
+        ...
+
+
+class Page(Protocol):
+    """What answers paths that name no resource: discovery, health, version, OpenAPI."""
+
+    async def __call__(self, method: str, path: str, query: dict[str, str], accept: str) -> Answer | None:
+        """The answer, or None when there is no such path."""
+        ...
+
+
+class Application:
+    """Routes requests. `subresources` and `connectors` are keyed by (plural, subresource), `creators` by (group, plural) of kinds that are only spoken."""
+
+    def __init__(self, shared: Shared, gate: Gate, page: Page) -> None:
+        self.shared = shared
+        self.gate = gate
+        self.page = page
+        self.streams = Streams()
+        self.subresources: dict[tuple[str, str], Handler] = {}
+        self.connectors: dict[tuple[str, str], Connector] = {}
+        self.creators: dict[tuple[str, str], Handler] = {}
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """One request of any kind."""
+        kind = scope["type"]
+        if kind == "http":
+            await self._http(scope, receive, send)
+        elif kind == "websocket":
+            await self._websocket(scope, receive, send)
+
+    async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
+        warnings: list[str] = []
+        try:
+            method, path = scope["method"], scope["path"]
+            target = parse_target(method, path)
+            user = self.gate.identify(scope)
+            if target is None:
+                answer = await self._other(scope, user)
+            else:
+                query = parse_query(scope["query_string"])
+                verb = verb_of(target, query)
+                found = await self._resource(scope, receive, send, target, verb, query, user, warnings)
+                if found is None:
+                    return
+                answer = found
+        except StatusError as error:
+            answer = error_answer(error, warnings)
+        except Exception:
+            log.exception("%s %s", scope["method"], scope["path"])
+            answer = error_answer(StatusError("InternalError", "Internal error occurred: the server's log says more"))
+        if scope["method"] == "HEAD":
+            answer.body = b""
+        await send({"type": "http.response.start", "status": answer.status, "headers": answer.header_list()})
+        await send({"type": "http.response.body", "body": answer.body})
+
+    async def _resource(
+        self,
+        scope: Scope,
+        receive: Receive,
+        send: Send,
+        target: Target,
+        verb: str,
+        query: dict[str, str],
+        user: User,
+        warnings: list[str],
+    ) -> Answer | None:
+        """The answer, or None where the connection was answered on the way (a watch, a stream)."""
+        namespace = target.namespace
+        attributes = Attributes(verb or target.method.lower(), target.group, target.plural, target.subresource, namespace, target.name)
+        user = self.gate.authorize(user, attributes, scope)
+        definition = self.shared.registry.find(target.group, target.version, target.plural)
+        if definition is None:
+            return self._no_resource(target)
+        resource = definition.resource
+        if not resource.namespaced and target.namespace and not (target.plural == "namespaces" and target.name == target.namespace):
+            return self._no_resource(target)
+        headers = scope["headers"]
+        call = Call(self.shared, target, verb, definition, query, headers, user, warnings=warnings)
+        if definition.deprecation_warning:
+            call.warnings.append(definition.deprecation_warning)
+        accept = call.header(b"accept")
+        call.form = negotiate(accept) if accept and accept not in ("*/*", "application/json") else PLAIN
+        place = (target.plural, target.subresource)
+        connector = self.connectors.get(place) if target.subresource and not definition.custom else None
+        if connector is not None:
+            await connector(call, scope, receive, send)
+            return None
+        if verb in _BODY_VERBS:
+            call.body = await read_body(receive, self.shared.limits.body_bytes)
+        if verb == "watch":
+            await serve_watch(call, receive, send, self.streams)
+            return None
+        handler = self._handler(call)
+        return await handler(call)
+
+    def _handler(self, call: Call) -> Handler:
+        target, definition, verb = call.target, call.definition, call.verb
+        name = target.subresource
+        if name:
+            if name not in definition.subresources:
+                if definition.custom:
+                    raise reading.absent(call)
+                raise page_missing()
+            handler = self.subresources.get((target.plural, name)) or self.subresources.get(("*", name))
+            if handler is not None:
+                return handler
+            if name in _READ_SUBRESOURCES and verb in ("get", "update", "patch"):
+                return _VERBS[verb]
+            raise method_not_allowed(call)
+        if target.name and verb == "create":
+            raise method_not_allowed(call)
+        if not target.name and verb in ("update", "patch"):
+            raise method_not_allowed(call)
+        creator = self.creators.get((target.group, target.plural))
+        if creator is not None and verb == "create":
+            return creator
+        if verb not in definition.verbs:
+            raise method_not_allowed(call)
+        return _VERBS[verb]
+
+    def _no_resource(self, target: Target) -> Answer:
+        if target.group and not self.shared.registry.serves(target.group, target.version):
+            custom = any(d.custom for d in self.shared.registry.definitions() if d.resource.group == target.group)
+            if not custom:
+                return text_answer(NOT_FOUND_TEXT, 404)
+        return error_answer(page_missing())
+
+    async def _other(self, scope: Scope, user: User) -> Answer:
+        method, path = scope["method"], scope["path"]
+        self.gate.authorize(user, Attributes(_PLAIN_VERBS.get(method, method.lower()), path=path), scope)
+        accept = next((value.decode("latin-1") for key, value in scope["headers"] if key == b"accept"), "")
+        answer = await self.page(method, path, parse_query(scope["query_string"]), accept)
+        if answer is None:
+            return text_answer(NOT_FOUND_TEXT, 404)
+        if accept == "application/yaml" and answer.content_type == b"application/json":
+            return as_yaml(answer)
+        return answer
+
+    async def _websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """exec, attach and port-forward; everything else is refused before the handshake."""
+        try:
+            user = self.gate.identify(scope)
+            target = parse_target("GET", scope["path"])
+            definition = self.shared.registry.find(target.group, target.version, target.plural) if target else None
+            connector = self.connectors.get((target.plural, target.subresource)) if target else None
+            if target is None or definition is None or connector is None or definition.custom:
+                raise page_missing()
+            verb = "get"
+            attributes = Attributes(verb, target.group, target.plural, target.subresource, target.namespace, target.name)
+            user = self.gate.authorize(user, attributes, scope)
+            query = parse_query(scope["query_string"])
+            call = Call(self.shared, target, verb, definition, query, scope["headers"], user)
+        except StatusError as error:
+            answer = error_answer(error)
+            await receive()
+            if "websocket.http.response" in scope.get("extensions", {}):
+                await send({"type": "websocket.http.response.start", "status": answer.status, "headers": answer.header_list()})
+                await send({"type": "websocket.http.response.body", "body": answer.body})
+            else:
+                await send({"type": "websocket.close", "code": 1008, "reason": error.message[:120]})
+            return
+        await connector(call, scope, receive, send)
+
+
+_VERBS: Final[dict[str, Handler]] = {
+    "get": reading.get,
+    "list": reading.list_objects,
+    "create": writing.create,
+    "update": writing.update,
+    "patch": writing.patch,
+    "delete": deleting.delete,
+    "deletecollection": deleting.delete_collection,
+}
+_PLAIN_VERBS: Final = {"GET": "get", "HEAD": "head", "POST": "post", "PUT": "put", "PATCH": "patch", "DELETE": "delete"}
+
+
+async def read_body(receive: Receive, limit: int) -> bytes:
+    """The whole body. Raises StatusError (413) when it is longer than the limit."""
+    message = await receive()
+    body: bytes = message.get("body", b"")
+    if not message.get("more_body"):
+        if len(body) > limit:
+            raise _too_large(limit)
+        return body
+    parts = [body]
+    size = len(body)
+    while message.get("more_body"):
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise StatusError("BadRequest", "the client left before it had sent its request")
+        part = message.get("body", b"")
+        size += len(part)
+        if size > limit:
+            raise _too_large(limit)
+        parts.append(part)
+    return b"".join(parts)
+
+
+def _too_large(limit: int) -> StatusError:
+    return StatusError("RequestEntityTooLarge", f"Request entity too large: limit is {limit}", 413)
+
+
+def page_missing() -> StatusError:
+    """404 of a path that does not exist (NewGenericServerResponse)."""
+    return StatusError("NotFound", "the server could not find the requested resource", empty_details=True)
+
+
+def method_not_allowed(call: Call) -> StatusError:
+    """405."""
+    return StatusError("MethodNotAllowed", "the server does not allow this method on the requested resource", empty_details=True)

@@ -1,0 +1,109 @@
+"""Reading a request body: JSON or YAML into a dict, with the fields that came twice."""
+
+from __future__ import annotations
+
+import json
+from typing import Any, Final
+
+import orjson
+import yaml
+
+from raysail.api.errors import StatusError, bad_request
+
+JSON_TYPE: Final = "application/json"
+YAML_TYPES: Final = ("application/yaml", "application/x-yaml", "text/yaml", "text/x-yaml")
+PROTOBUF_TYPE: Final = "application/vnd.kubernetes.protobuf"
+
+
+class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
+    """YAML 1.1 as Kubernetes reads it: what looks like a time stays text."""
+
+
+_Loader.yaml_implicit_resolvers = {
+    first: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:timestamp"]
+    for first, resolvers in _Loader.yaml_implicit_resolvers.items()
+}
+
+
+def media_type(header: str) -> str:
+    """`application/json` of `application/json; charset=utf-8`; JSON where nothing is said."""
+    return header.partition(";")[0].strip().lower() or JSON_TYPE
+
+
+def unsupported(media: str, served: str = "application/json, application/yaml") -> StatusError:
+    """415 in Kubernetes' words (runtime/negotiation)."""
+    text = f"the body of the request was in an unknown format - accepted media types include: {served}"
+    return StatusError("UnsupportedMediaType", text, 415)
+
+
+def decode(body: bytes, media: str, *, find_duplicates: bool) -> tuple[Any, list[str]]:
+    """The value, and the paths of keys that came twice (empty unless asked for). Raises StatusError (400, 415)."""
+    if media in YAML_TYPES:
+        return _decode_yaml(body)
+    if media != JSON_TYPE:
+        raise unsupported(media)
+    try:
+        value = orjson.loads(body)
+    except orjson.JSONDecodeError as error:
+        raise bad_request(f"the request body is not valid JSON: {error}") from error
+    return value, duplicate_keys(body) if find_duplicates else []
+
+
+def duplicate_keys(body: bytes) -> list[str]:
+    """Paths of object keys that are given more than once, such as `spec.replicas`."""
+    found: list[str] = []
+    # Pairs are only seen from the inside out, so a fault marks its object, and the paths are read off afterwards.
+    marked: dict[int, list[str]] = {}
+
+    def collect(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        result = dict(pairs)
+        if len(result) != len(pairs):
+            keys = [key for key, _ in pairs]
+            marked[id(result)] = sorted({key for key in keys if keys.count(key) > 1})
+        return result
+
+    value = json.loads(body, object_pairs_hook=collect)
+    if marked:
+        _walk(value, "", marked, found)
+    return found
+
+
+def _walk(value: Any, path: str, marked: dict[int, list[str]], found: list[str]) -> None:
+    if isinstance(value, dict):
+        found += [f"{path}.{key}" if path else key for key in marked.get(id(value), ())]
+        for key, member in value.items():
+            _walk(member, f"{path}.{key}" if path else key, marked, found)
+    elif isinstance(value, list):
+        for index, item in enumerate(value):
+            _walk(item, f"{path}[{index}]", marked, found)
+
+
+def _decode_yaml(body: bytes) -> tuple[Any, list[str]]:
+    try:
+        loader = _Loader(body)
+        try:
+            node = loader.get_single_node()
+            value = loader.construct_document(node) if node is not None else None
+        finally:
+            loader.dispose()
+        found: list[str] = []
+        if node is not None:
+            _yaml_duplicates(node, "", found)
+        # YAML has dates, sets and keys that are no text; JSON does not.
+        return orjson.loads(orjson.dumps(value, default=str, option=orjson.OPT_NON_STR_KEYS)), found
+    except (yaml.YAMLError, orjson.JSONEncodeError) as error:
+        raise bad_request(f"the request body is not valid YAML: {error}") from error
+
+
+def _yaml_duplicates(node: Any, path: str, found: list[str]) -> None:
+    if isinstance(node, yaml.MappingNode):
+        seen: set[str] = set()
+        for key, value in node.value:
+            at = f"{path}.{key.value}" if path else str(key.value)
+            if key.value in seen and at not in found:
+                found.append(at)
+            seen.add(key.value)
+            _yaml_duplicates(value, at, found)
+    elif isinstance(node, yaml.SequenceNode):
+        for index, item in enumerate(node.value):
+            _yaml_duplicates(item, f"{path}[{index}]", found)

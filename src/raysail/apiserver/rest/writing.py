@@ -1,0 +1,378 @@
+"""create, update and patch: one way from a body to the store.
+
+Everything between looking up what is there (`Store.latest`) and handing the result to the store happens in one turn of the event loop, so no
+other write can come in between: a conflict is only ever between what a client read and what is there.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from http import HTTPStatus
+from typing import Any, Final
+
+import orjson
+
+from raysail.api.errors import Cause, StatusError, already_exists, bad_request, conflict, invalid
+from raysail.api.openapi import SchemaNode
+from raysail.apiserver.admission import Operation
+from raysail.apiserver.patch import (
+    apply_json_patch,
+    apply_merge_patch,
+    apply_strategic_patch,
+    json_patch_unknown_fields,
+    unreadable,
+)
+from raysail.apiserver.rest import body as bodies
+from raysail.apiserver.rest import forms, metadata
+from raysail.apiserver.rest.answer import Answer
+from raysail.apiserver.rest.call import Call, decoded
+from raysail.apiserver.rest.reading import absent
+from raysail.apiserver.store import Change, Record
+from raysail.apiserver.strategy import Decoded, Definition
+
+JSON_PATCH: Final = "application/json-patch+json"
+MERGE_PATCH: Final = "application/merge-patch+json"
+STRATEGIC_PATCH: Final = "application/strategic-merge-patch+json"
+APPLY_PATCH: Final = "application/apply-patch+yaml"
+_VALIDATIONS: Final = ("Ignore", "Warn", "Strict")
+# PUT of these may create them; and these must be told which version they replace (AllowCreateOnUpdate, AllowUnconditionalUpdate of each strategy).
+_PUT_CREATES: Final = frozenset(
+    {"leases", "endpoints", "events", "limitranges", "services", "runtimeclasses", "roles", "rolebindings", "clusterroles", "clusterrolebindings"}
+)
+_PUT_NEEDS_VERSION: Final = frozenset(
+    {
+        "leases",
+        "runtimeclasses",
+        "poddisruptionbudgets",
+        "csidrivers",
+        "csinodes",
+        "csistoragecapacities",
+        "volumeattachments",
+        "customresourcedefinitions",
+        "apiservices",
+        "mutatingwebhookconfigurations",
+        "validatingwebhookconfigurations",
+        "validatingadmissionpolicies",
+        "validatingadmissionpolicybindings",
+        "mutatingadmissionpolicies",
+        "mutatingadmissionpolicybindings",
+    }
+)
+MODIFIED: Final = "the object has been modified; please apply your changes to the latest version and try again"
+
+
+async def create(call: Call) -> Answer:
+    """POST to a collection."""
+    obj, faults = read_object(call)
+    report_fields(call, faults)
+    prepare_identity(call, obj)
+    data = await store_new(call, obj)
+    return forms.object_answer(call, data, HTTPStatus.CREATED)
+
+
+async def store_new(call: Call, obj: dict[str, Any]) -> bytes:
+    """A decoded object through creation's rules into the store; gives its JSON text in the request's version."""
+    definition, strategy = call.definition, call.definition.strategy
+    now = call.shared.now()
+    metadata.fill_for_create(obj, definition, call.target.namespace, now)
+    name = obj["metadata"].get("name", "")
+    request = call.request()
+    strategy.prepare_for_create(obj, request)
+    strategy.default(obj)
+    operation = operation_of(call, "create", obj, None, name=name)
+    call.shared.admission.admit(operation)
+    strategy.default(obj)
+    metadata.tidy(obj["metadata"])
+    causes = [*strategy.validate(obj, request), *metadata.faults(obj, definition)]
+    if causes:
+        raise refused(definition, obj["metadata"].get("name", ""), causes)
+    call.shared.admission.validate(operation)
+    call.warnings += strategy.warnings(obj)
+    key = f"{call.target.namespace}/{name}" if definition.resource.namespaced else name
+    present = call.store.latest(definition.collection, key)
+    if present is not None:
+        raise _taken(call, name, present)
+    if dry_run(call):
+        return encode_object(definition, obj)
+    return await persist(call, key, obj)
+
+
+async def update(call: Call) -> Answer:
+    """PUT of an object or a subresource that shares its shape."""
+    new, faults = read_object(call)
+    report_fields(call, faults)
+    given = new["metadata"].get("name", "")
+    if given != call.target.name:
+        text = "name must be provided" if not given else f"the name of the object ({given}) does not match the name on the URL ({call.target.name})"
+        raise bad_request(text)
+    metadata.check_namespace(new["metadata"], call.definition, call.target.namespace)
+    record = call.store.latest(call.definition.collection, call.key)
+    if record is None:
+        if call.target.plural in _PUT_CREATES and not call.definition.custom and not call.target.subresource:
+            data = await store_new(call, new)
+            return forms.object_answer(call, data, HTTPStatus.CREATED)
+        raise absent(call)
+    version = new["metadata"].get("resourceVersion", "")
+    if version and not version.isdigit():
+        raise StatusError("", f'strconv.ParseUint: parsing "{version}": invalid syntax', 500)
+    old = decoded(call.definition, record.object())
+    if version in ("", "0"):
+        unconditional = not call.definition.custom and call.target.plural not in _PUT_NEEDS_VERSION
+        new["metadata"]["resourceVersion"] = old["metadata"]["resourceVersion"] if unconditional else ""
+    return await replace(call, record, old, new)
+
+
+async def patch(call: Call) -> Answer:
+    """PATCH in any of its four kinds."""
+    media = bodies.media_type(call.header(b"content-type"))
+    served = [JSON_PATCH, MERGE_PATCH, APPLY_PATCH] if call.definition.custom else [JSON_PATCH, MERGE_PATCH, STRATEGIC_PATCH, APPLY_PATCH]
+    if media not in served:
+        raise bodies.unsupported(media, ", ".join(served))
+    record = call.store.latest(call.definition.collection, call.key)
+    if record is None:
+        raise absent(call)
+    try:
+        document = orjson.loads(call.body)
+    except orjson.JSONDecodeError as error:
+        raise bad_request(f"error decoding patch: {error}") from error
+    old = decoded(call.definition, record.object())
+    new, unknown = patched(call.definition, old, document, media)
+    if not isinstance(new, dict):
+        raise unreadable("the patched document is not an object")
+    if not isinstance(new.get("metadata"), dict):
+        new["metadata"] = {}
+    new = orjson.loads(orjson.dumps(new))  # a patch shares subtrees with the old object
+    try:
+        result = call.definition.strategy.decode(new)
+    except StatusError as error:
+        raise unreadable(error.message) from error
+    strict = validation(call) == "Strict"
+    texts = [*unknown, *_texts(result)]
+    if texts and strict:
+        raise unreadable(f"strict decoding error: {', '.join(texts)}")
+    if validation(call) == "Warn":
+        call.warnings += texts
+    new = result.object
+    _check_type(call.definition, new, patched=True)
+    if new["metadata"].get("name") != old["metadata"]["name"]:
+        text = f"the name of the object ({new['metadata'].get('name', '')}) does not match the name on the URL ({call.target.name})"
+        raise bad_request(text)
+    metadata.check_namespace(new["metadata"], call.definition, call.target.namespace)
+    return await replace(call, record, old, new)
+
+
+def patched(definition: Definition, old: Mapping[str, Any], document: Any, media: str) -> tuple[Any, list[str]]:
+    """The object after the patch, and what strict validation has to say about the patch itself."""
+    if media == JSON_PATCH:
+        return apply_json_patch(old, document), json_patch_unknown_fields(document)
+    if media == MERGE_PATCH:
+        return apply_merge_patch(old, document), []
+    return apply_strategic_patch(old, document, _node(definition)), []
+
+
+def _node(definition: Definition) -> SchemaNode:
+    return definition.strategy.schema
+
+
+async def replace(call: Call, record: Record, old: dict[str, Any], new: dict[str, Any]) -> Answer:
+    """A changed object through update's rules into the store."""
+    definition, strategy = call.definition, call.definition.strategy
+    resource = definition.resource
+    version, uid = new["metadata"].get("resourceVersion", ""), new["metadata"].get("uid", "")
+    if uid and uid != old["metadata"]["uid"]:
+        text = f"Precondition failed: UID in precondition: {uid}, UID in object meta: {old['metadata']['uid']}"
+        raise conflict(resource.group, resource.plural, call.target.name, text)
+    if version and version != old["metadata"]["resourceVersion"]:
+        raise conflict(resource.group, resource.plural, call.target.name, MODIFIED)
+    request = call.request()
+    before = orjson.loads(orjson.dumps(old))
+    metadata.carry_over(new, before)
+    strategy.prepare_for_update(new, before, request)
+    strategy.default(new)
+    operation = operation_of(call, "update", new, before)
+    call.shared.admission.admit(operation)
+    metadata.tidy(new["metadata"])
+    causes = [*metadata.faults(new, definition), *metadata.update_faults(new, before), *strategy.validate_update(new, before, request)]
+    if causes:
+        raise refused(definition, call.target.name, causes)
+    call.shared.admission.validate(operation)
+    call.warnings += strategy.warnings(new)
+    if "generation" in before["metadata"] and strategy.spec_changed(new, before):
+        new["metadata"]["generation"] = before["metadata"]["generation"] + 1
+    finished = before["metadata"].get("deletionTimestamp") and not new["metadata"].get("finalizers")
+    if finished and not before["metadata"].get("deletionGracePeriodSeconds") and before["metadata"].get("finalizers"):
+        return await _let_go(call, new)
+    if new == old:
+        return forms.object_answer(call, encode_object(definition, old))
+    if dry_run(call):
+        return forms.object_answer(call, encode_object(definition, new))
+    return forms.object_answer(call, await persist(call, record.key, new))
+
+
+async def _let_go(call: Call, obj: dict[str, Any]) -> Answer:
+    """The last finalizer left an object that is being deleted: now it goes."""
+    if not dry_run(call):
+        change = await call.store.delete(call.definition.collection, call.key, encoder(call.definition, obj))
+        obj = decoded(call.definition, change.last.object())
+    return forms.object_answer(call, encode_object(call.definition, obj))
+
+
+# Bodies.
+
+
+def read_object(call: Call) -> tuple[dict[str, Any], list[str]]:
+    """The body as an object of the call's kind, and texts about fields that are unknown or came twice. Raises StatusError (400, 415)."""
+    media = bodies.media_type(call.header(b"content-type"))
+    value, twice = bodies.decode(call.body, media, find_duplicates=validation(call) != "Ignore")
+    definition = call.definition
+    kind, version = definition.resource.kind, definition.resource.version
+    if not isinstance(value, dict):
+        raise bad_request(f'{kind} in version "{version}" cannot be handled as a {kind}: the body is not an object')
+    _check_type(definition, value)
+    if value.get("metadata") is None:
+        value["metadata"] = {}
+    try:
+        result = definition.strategy.decode(value)
+    except StatusError as error:
+        raise bad_request(f'{kind} in version "{version}" cannot be handled as a {kind}: {error.message}') from error
+    return result.object, [*_texts(result), *(f'duplicate field "{path}"' for path in twice)]
+
+
+def _texts(result: Decoded) -> list[str]:
+    return [f'unknown field "{path}"' for path in result.unknown] + [f'duplicate field "{path}"' for path in result.duplicate]
+
+
+def _check_type(definition: Definition, obj: dict[str, Any], *, patched: bool = False) -> None:
+    resource = definition.resource
+    given_version, given_kind = obj.get("apiVersion") or "", obj.get("kind") or ""
+    if given_version and given_version != resource.api_version:
+        text = f"the API version in the data ({given_version}) does not match the expected API version ({resource.api_version})"
+        raise invalid_patch(text) if patched else bad_request(text)
+    if given_kind and given_kind != resource.kind:
+        raise bad_request(f'{given_kind} in version "{resource.version}" cannot be handled as a {resource.kind}: no kind "{given_kind}" is registered here')
+    obj["kind"], obj["apiVersion"] = resource.kind, resource.api_version
+
+
+def invalid_patch(text: str) -> StatusError:
+    """400: a patch may not change what an object is."""
+    return bad_request(text)
+
+
+def validation(call: Call) -> str:
+    """fieldValidation: Ignore, Warn (the default) or Strict. Raises StatusError (422)."""
+    given = call.query.get("fieldValidation", "") or "Warn"
+    if given not in _VALIDATIONS:
+        text = f'Unsupported value: "{given}": supported values: "", "Ignore", "Strict", "Warn"'
+        raise invalid("meta.k8s.io", _options_kind(call), "", [Cause("FieldValueNotSupported", text, "fieldValidation")])
+    return given
+
+
+def _options_kind(call: Call) -> str:
+    return {"create": "CreateOptions", "update": "UpdateOptions", "patch": "PatchOptions"}.get(call.verb, "CreateOptions")
+
+
+def dry_run(call: Call) -> bool:
+    """Whether nothing is to be stored. Raises StatusError (422) for anything but All."""
+    given = call.query.get("dryRun", "")
+    if given not in ("", "All"):
+        text = f'Unsupported value: "{given}": supported values: "All"'
+        raise invalid("meta.k8s.io", _options_kind(call), "", [Cause("FieldValueNotSupported", text, "dryRun")])
+    return given == "All"
+
+
+def report_fields(call: Call, texts: list[str]) -> None:
+    """Refuses or warns about fields that the kind does not have, as the request's fieldValidation says."""
+    if not texts:
+        return
+    if validation(call) == "Strict":
+        kind, version = call.definition.resource.kind, call.definition.resource.version
+        raise bad_request(f'{kind} in version "{version}" cannot be handled as a {kind}: strict decoding error: {", ".join(texts)}')
+    if validation(call) == "Warn":
+        call.warnings += texts
+
+
+def prepare_identity(call: Call, obj: dict[str, Any]) -> None:
+    """What a creation may not say. Raises StatusError."""
+    if obj["metadata"].get("resourceVersion"):
+        raise StatusError("", "resourceVersion should not be set on objects to be created", 500)
+
+
+# Storing.
+
+
+def operation_of(call: Call, verb: str, obj: dict[str, Any] | None, old: dict[str, Any] | None, *, name: str = "") -> Operation:
+    """What admission is told."""
+    return Operation(
+        verb,
+        call.definition,
+        call.target.namespace if call.definition.resource.namespaced else "",
+        name or call.target.name,
+        call.target.subresource,
+        call.user,
+        obj,
+        old,
+        call.shared.now(),
+        dry_run(call) if verb != "delete" else False,
+        call.warnings,
+    )
+
+
+async def persist(call: Call, key: str, obj: dict[str, Any]) -> bytes:
+    """Writes the object; gives its JSON text in the request's version, once it is on disk. Raises StatusError."""
+    change = await _written(call, call.store.put(call.definition.collection, key, _bounded(call, encoder(call.definition, obj))))
+    if call.definition.conversion is None:
+        return change.last.data
+    return encode_object(call.definition, decoded(call.definition, change.last.object()))
+
+
+async def _written(call: Call, future: asyncio.Future[Change]) -> Change:
+    # A client that goes away must not undo a write that is already on its way to the disk.
+    return await asyncio.shield(future)
+
+
+def _bounded(call: Call, encode: Callable[[str], bytes]) -> Callable[[str], bytes]:
+    limit = call.shared.limits.object_bytes
+
+    def bounded(revision: str) -> bytes:
+        data = encode(revision)
+        if len(data) > limit:
+            raise StatusError("RequestEntityTooLarge", f"the object has {len(data)} bytes as stored; at most {limit} are kept", 413)
+        return data
+
+    return bounded
+
+
+def encoder(definition: Definition, obj: dict[str, Any]) -> Callable[[str], bytes]:
+    """How the store writes the object once it knows the revision."""
+
+    def encode(revision: str) -> bytes:
+        obj["metadata"]["resourceVersion"] = revision
+        kept = definition.conversion.to_storage(dict(obj)) if definition.conversion else obj
+        return encode_object(definition, kept)
+
+    return encode
+
+
+def encode_object(definition: Definition, obj: Mapping[str, Any]) -> bytes:
+    """JSON text; kind and apiVersion stand first for built-in kinds, so that lists can leave them out without decoding."""
+    if definition.custom:
+        return orjson.dumps(obj)
+    rest = {key: value for key, value in obj.items() if key not in ("kind", "apiVersion")}
+    return orjson.dumps({"kind": obj["kind"], "apiVersion": obj["apiVersion"], **rest})
+
+
+def refused(definition: Definition, name: str, causes: list[Cause]) -> StatusError:
+    """422 of the kind."""
+    return invalid(definition.resource.group, definition.resource.kind, name, causes)
+
+
+def _taken(call: Call, name: str, present: Record) -> StatusError:
+    resource = call.definition.resource
+    if present.meta.deletionTimestamp:
+        return StatusError(
+            "AlreadyExists",
+            f'object is being deleted: {call.definition.group_resource} "{name}" already exists',
+            details={key: value for key, value in (("name", name), ("group", resource.group), ("kind", resource.plural)) if value},
+        )
+    return already_exists(resource.group, resource.plural, name)

@@ -1,0 +1,86 @@
+"""The API as one thing: store, kinds, rules and door put together. `process` gives it sockets and signals."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+
+from raysail.api.openapi import builtin_node, schema_name
+from raysail.api.resources import Resource
+from raysail.apiserver import bootstrap
+from raysail.apiserver.access.pki import Pki
+from raysail.apiserver.admission import Admission
+from raysail.apiserver.custom_kinds import CustomKinds
+from raysail.apiserver.customresources import DefinitionStrategy
+from raysail.apiserver.discovery import Discovery, Pages
+from raysail.apiserver.gate import StoreGate
+from raysail.apiserver.registry import Registry
+from raysail.apiserver.registry.builtin import builtin_definitions
+from raysail.apiserver.registry.builtin_kinds import BUILTIN_KINDS
+from raysail.apiserver.registry.event_conversion import EventConversion
+from raysail.apiserver.registry.schema_strategy import SchemaStrategy
+from raysail.apiserver.rest.app import Application
+from raysail.apiserver.rest.call import Shared
+from raysail.apiserver.settings import ApiSettings
+from raysail.apiserver.store import Store, StoreSettings
+from raysail.apiserver.strategy import Conversion, Definition, Strategy
+from raysail.apiserver.tables import columns_of
+
+log = logging.getLogger(__name__)
+
+
+class ApiServer:
+    """Everything but the sockets. Made inside the event loop it serves in."""
+
+    def __init__(self, settings: ApiSettings, pki: Pki, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
+        self.settings = settings
+        self.store = Store(StoreSettings(settings.data / "store.db", history_changes=settings.history_changes))
+        self.registry = Registry()
+        for definition in builtin_definitions(_strategy_of, _columns_of, EventConversion()):
+            self.registry.add(definition)
+        self.gate = StoreGate(self.store, settings.admin_tokens, pki.service_account_key.read_bytes(), now)
+        self.custom_kinds = CustomKinds(self.store, self.registry, now, _conversion_of)
+        shared = Shared(self.store, self.registry, Admission(), now, settings.limits)
+        pages = Pages(Discovery(self.registry), None, {"ping": lambda: "", "store": self._store_health})
+        self.application = Application(shared, self.gate, pages)
+        self._sweeper: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Serves custom kinds and makes what every cluster has."""
+        self.custom_kinds.start()
+        self._sweeper = asyncio.create_task(self.application.streams.sweep())
+        await bootstrap.install(self.application.shared, with_crds=self.settings.install_crds)
+
+    async def close(self) -> None:
+        """Writes what is under way, then closes the store."""
+        if self._sweeper is not None:
+            self._sweeper.cancel()
+        await self.custom_kinds.close()
+        await self.store.close()
+
+    def _store_health(self) -> str:
+        if not self.store.corrupt:
+            return ""
+        return "damaged records: " + ", ".join(f"{collection} {key}" for collection, key in self.store.corrupt)
+
+
+def _strategy_of(resource: Resource) -> Strategy:
+    if resource.kind == "CustomResourceDefinition":
+        return DefinitionStrategy()
+    name = schema_name(resource.group, resource.version, resource.kind)
+    if name is None:
+        raise KeyError(resource)
+    row = next(row for row in BUILTIN_KINDS if row.resource == resource)
+    return SchemaStrategy(builtin_node(name), has_status="status" in row.subresources.split())
+
+
+def _columns_of(resource: Resource) -> Any:
+    return columns_of(resource.group, resource.kind)
+
+
+def _conversion_of(definition: Definition, crd: Mapping[str, Any]) -> Conversion | None:
+    return None

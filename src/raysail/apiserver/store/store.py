@@ -1,0 +1,352 @@
+"""The store as the API uses it. All methods run on the event loop's thread."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import sqlite3
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import msgspec
+
+from raysail.api.errors import StatusError
+from raysail.apiserver.store.committer import Committer, Compaction, Write
+from raysail.apiserver.store.database import Database, Row, checksum
+from raysail.apiserver.store.history import History, Track
+from raysail.apiserver.store.index import Collection, within
+from raysail.apiserver.store.records import Change, Record
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class StoreSettings:
+    """`history_*` bound what watches can resume from; above `wal_soft_bytes` a checkpoint runs beside the writes, above `wal_hard_bytes` before them."""
+
+    path: Path
+    history_changes: int = 50_000
+    history_bytes: int = 48 * 1024 * 1024
+    wal_soft_bytes: int = 4 * 1024 * 1024
+    wal_hard_bytes: int = 128 * 1024 * 1024
+    first_revision: int = 1
+
+
+class Expired(Exception):
+    """History does not reach back to that revision."""
+
+    def __init__(self, revision: int, floor: int) -> None:
+        super().__init__(f"too old resource version: {revision} ({floor})")
+        self.revision = revision
+        self.floor = floor
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """Records in key order, as of `revision`."""
+
+    records: list[Record]
+    revision: int
+
+
+@dataclass(slots=True)
+class _Pending:
+    change: Change
+    done: asyncio.Future[Change]
+
+
+@dataclass(slots=True)
+class Waiters:
+    """Futures of those who wait for the next change of a collection (in one namespace, or in all)."""
+
+    by_namespace: dict[str, list[asyncio.Future[None]]] = field(default_factory=dict)
+
+
+class Store:
+    """Objects by (collection, key). A collection is `pods` or `rayclusters.ray.io`; a key `namespace/name` or `name`."""
+
+    def __init__(self, settings: StoreSettings) -> None:
+        self._settings = settings
+        self._loop = asyncio.get_running_loop()
+        self._collections: dict[str, Collection] = {}
+        self._staged: dict[tuple[str, str], Record | None] = {}
+        self._staged_revisions: dict[tuple[str, str], int] = {}
+        self._pending: dict[int, _Pending] = {}
+        self._epoch = 0
+        self._waiters: dict[str, Waiters] = {}
+        self._listeners: dict[str, list[Callable[[Change], None]]] = {}
+        self._revision_waiters: list[tuple[int, asyncio.Future[None]]] = []
+        self.corrupt: dict[tuple[str, str], str] = {}
+        self._database = Database(settings.path, settings.first_revision)
+        loaded = self._database.load()
+        self.history = History(loaded.floor, settings.history_changes, settings.history_bytes)
+        self.revision = loaded.floor
+        stale = self._replay(loaded.rows, loaded.floor)
+        self._next_revision = self.revision + 1
+        self._committer = Committer(self._database, self._report, settings.wal_soft_bytes, settings.wal_hard_bytes)
+        self._committer.start()
+        if stale:
+            self._committer.submit(Compaction(stale, self.history.floor))
+        self._trim()
+
+    # Reading: what is on disk.
+
+    def collection(self, name: str) -> Collection:
+        """The current objects of one collection."""
+        found = self._collections.get(name)
+        if found is None:
+            found = self._collections[name] = Collection()
+        return found
+
+    def get(self, collection: str, key: str) -> Record | None:
+        """One object, as of the last commit. Raises StatusError when its record is damaged."""
+        found = self._collections.get(collection)
+        record = found.records.get(key) if found is not None else None
+        if record is None and self.corrupt:
+            self._refuse_corrupt(collection, key)
+        return record
+
+    def list(self, collection: str, namespace: str = "", revision: int | None = None) -> Snapshot:
+        """All objects in key order; with a revision, as they were then. Raises Expired, StatusError (a damaged record)."""
+        if self.corrupt:
+            for damaged, key in self.corrupt:
+                if damaged == collection and within([key], namespace):
+                    self._refuse_corrupt(damaged, key)
+        current = self.collection(collection)
+        if revision is None or revision == self.revision:
+            return Snapshot(current.scan(namespace), self.revision)
+        if revision < self.history.floor:
+            raise Expired(revision, self.history.floor)
+        track = self.history.track(collection)
+        later = track.since(track.after(revision)) or []
+        if not later:
+            return Snapshot(current.scan(namespace), revision)
+        then = {record.key: record for record in current.scan(namespace)}
+        for change in reversed(later):
+            if not within([change.key], namespace):
+                continue
+            if change.old is None:
+                then.pop(change.key, None)
+            else:
+                then[change.key] = change.old
+        return Snapshot([then[key] for key in sorted(then)], revision)
+
+    def collection_names(self) -> list[str]:
+        """Collections that were ever used."""
+        return list(self._collections)
+
+    # Writing: what is on its way there counts.
+
+    def latest(self, collection: str, key: str) -> Record | None:
+        """One object as the next write will find it. Raises StatusError when its record is damaged."""
+        place = (collection, key)
+        if place in self._staged:
+            return self._staged[place]
+        return self.get(collection, key)
+
+    def latest_scan(self, collection: str, namespace: str = "") -> list[Record]:
+        """All objects as the next write will find them, in no particular order."""
+        found = {record.key: record for record in self.collection(collection).scan(namespace)}
+        for (name, key), record in self._staged.items():
+            if name == collection and within([key], namespace):
+                if record is None:
+                    found.pop(key, None)
+                else:
+                    found[key] = record
+        return list(found.values())
+
+    def put(self, collection: str, key: str, encode: Callable[[str], bytes]) -> asyncio.Future[Change]:
+        """Writes an object; `encode` gets its resourceVersion. The future is done when it is on disk, or raises StatusError."""
+        return self._write(collection, key, encode, deleted=False)
+
+    def delete(self, collection: str, key: str, encode: Callable[[str], bytes]) -> asyncio.Future[Change]:
+        """Removes an object; `encode` gives what its DELETED event shows."""
+        return self._write(collection, key, encode, deleted=True)
+
+    def forget_corrupt(self, collection: str, key: str) -> None:
+        """Makes the place of a damaged record free again: the operator has decided that it is lost."""
+        self.corrupt.pop((collection, key), None)
+
+    def _write(self, collection: str, key: str, encode: Callable[[str], bytes], *, deleted: bool) -> asyncio.Future[Change]:
+        revision = self._next_revision
+        data = encode(str(revision))
+        self._next_revision += 1
+        place = (collection, key)
+        old = self._staged[place] if place in self._staged else self.collection(collection).records.get(key)
+        record = Record(key, revision, data)
+        change = Change(collection, key, revision, old, None if deleted else record, record)
+        self._staged[place] = change.new
+        self._staged_revisions[place] = revision
+        done: asyncio.Future[Change] = self._loop.create_future()
+        self._pending[revision] = _Pending(change, done)
+        row: Row = (revision, collection, key, int(deleted), data, checksum(collection, key, data))
+        self._committer.submit(Write(row, self._epoch))
+        return done
+
+    # Following.
+
+    def next_change(self, collection: str, namespace: str = "") -> asyncio.Future[None]:
+        """Done at the next change there (of any namespace when empty)."""
+        future: asyncio.Future[None] = self._loop.create_future()
+        waiters = self._waiters.setdefault(collection, Waiters())
+        waiters.by_namespace.setdefault(namespace, []).append(future)
+        return future
+
+    def on_commit(self, collection: str, listener: Callable[[Change], None]) -> None:
+        """Calls back for each change there once it is on disk, before its writer is answered. The listener must not raise or wait."""
+        self._listeners.setdefault(collection, []).append(listener)
+
+    def track(self, collection: str) -> Track:
+        """The kept changes of a collection."""
+        return self.history.track(collection)
+
+    async def reach(self, revision: int, timeout_seconds: float) -> bool:
+        """Waits until that revision exists; False when it did not in time."""
+        if self.revision >= revision:
+            return True
+        future: asyncio.Future[None] = self._loop.create_future()
+        self._revision_waiters.append((revision, future))
+        try:
+            await asyncio.wait_for(future, timeout_seconds)
+        except TimeoutError:
+            self._revision_waiters = [waiter for waiter in self._revision_waiters if waiter[1] is not future]
+            return False
+        return True
+
+    def compact(self) -> None:
+        """Gives up all history now."""
+        self._drop(self.history.cut_to(self.revision))
+
+    async def close(self) -> None:
+        """Waits for what is being written, then closes the file."""
+        await asyncio.to_thread(self._committer.stop)
+        await asyncio.to_thread(self._database.close)
+
+    # The committer's answers.
+
+    def _report(self, batch: list[Write], error: sqlite3.Error | None) -> None:
+        try:
+            self._loop.call_soon_threadsafe(self._committed if error is None else self._refused, batch, error)
+        except RuntimeError:  # the loop is closed: nobody waits any more
+            log.debug("store: %d writes finished after the loop had ended", len(batch))
+
+    def _committed(self, batch: list[Write], _error: None) -> None:
+        woken: set[tuple[str, str]] = set()
+        finished: list[_Pending] = []
+        for write in batch:
+            pending = self._pending.pop(write.row[0])
+            change = pending.change
+            place = (change.collection, change.key)
+            if self._staged_revisions.get(place) == change.revision:
+                del self._staged[place], self._staged_revisions[place]
+            collection = self.collection(change.collection)
+            if change.new is None:
+                collection.remove(change.key)
+            else:
+                collection.put(change.new)
+            self.history.append(change)
+            finished.append(pending)
+            for listener in self._listeners.get(change.collection, ()):
+                listener(change)
+            woken.add((change.collection, change.key.partition("/")[0] if "/" in change.key else ""))
+        self.revision = batch[-1].row[0]
+        for pending in finished:
+            if not pending.done.done():
+                pending.done.set_result(pending.change)
+        for name, namespace in woken:
+            self._wake(name, namespace)
+        if self._revision_waiters:
+            self._wake_revisions()
+        self._trim()
+
+    def _refused(self, batch: list[Write], error: sqlite3.Error) -> None:
+        """Nothing of this epoch that is not yet on disk will be: forget it all and tell everybody."""
+        if batch[0].epoch == self._epoch:
+            self._epoch += 1
+            self._staged.clear()
+            self._staged_revisions.clear()
+        refusal = _refusal(error, self._settings.path)
+        for write in batch:
+            pending = self._pending.pop(write.row[0], None)
+            if pending is not None and not pending.done.done():
+                pending.done.set_exception(refusal)
+
+    def _wake(self, collection: str, namespace: str) -> None:
+        waiters = self._waiters.get(collection)
+        if waiters is None:
+            return
+        for scope in {"", namespace}:
+            for future in waiters.by_namespace.pop(scope, ()):
+                if not future.done():
+                    future.set_result(None)
+
+    def _wake_revisions(self) -> None:
+        waiting = self._revision_waiters
+        self._revision_waiters = [waiter for waiter in waiting if waiter[0] > self.revision]
+        for revision, future in waiting:
+            if revision <= self.revision and not future.done():
+                future.set_result(None)
+
+    def _trim(self) -> None:
+        self._drop(self.history.overflow())
+
+    def _drop(self, cut: list[Change]) -> None:
+        if not cut:
+            return
+        rows = [change.old.revision for change in cut if change.old is not None] + [change.revision for change in cut if change.new is None]
+        self._committer.submit(Compaction(rows, self.history.floor))
+
+    # Start.
+
+    def _replay(self, rows: list[Row], floor: int) -> list[int]:
+        """Fills the index and the history; gives the revisions whose rows an unfinished compaction left behind."""
+        stale: list[int] = []
+        for revision, name, key, deleted, value, expected in rows:
+            collection = self.collection(name)
+            old = collection.records.get(key)
+            self.revision = max(self.revision, revision)
+            fault = _fault(name, key, value, expected)
+            if fault:
+                collection.remove(key)
+                self.corrupt[name, key] = f"revision {revision}: {fault}"
+                log.error("store: the record of %s %s (revision %d) is damaged: %s", name, key, revision, fault)
+                continue
+            self.corrupt.pop((name, key), None)
+            record = Record(key, revision, value)
+            if deleted:
+                collection.remove(key)
+            else:
+                collection.put(record)
+            if revision > floor:
+                self.history.append(Change(name, key, revision, old, None if deleted else record, record))
+            else:
+                stale += ([old.revision] if old else []) + ([revision] if deleted else [])
+        return stale
+
+    def _refuse_corrupt(self, collection: str, key: str) -> None:
+        fault = self.corrupt.get((collection, key))
+        if fault:
+            raise StatusError(
+                "StorageReadError",
+                f"the stored record of {collection} {key!r} is damaged ({fault}): delete it with"
+                " ?ignoreStoreReadErrorWithClusterBreakingPotential=true if it is of no use, or restore the store from a copy",
+                code=500,
+                details={"kind": collection, "name": key.rpartition("/")[2]},
+            )
+
+
+def _fault(collection: str, key: str, value: bytes, expected: int) -> str:
+    if checksum(collection, key, value) != expected:
+        return "its checksum does not match its content"
+    try:
+        msgspec.json.decode(value, type=msgspec.Raw)
+    except msgspec.DecodeError as error:
+        return f"it is not JSON: {error}"
+    return ""
+
+
+def _refusal(error: sqlite3.Error, path: Path) -> StatusError:
+    if getattr(error, "sqlite_errorname", "") == "SQLITE_FULL" or "full" in str(error):
+        return StatusError("InternalError", f"nothing was stored: the disk that holds {path} is full; free some space and try again", code=507)
+    return StatusError("InternalError", f"nothing was stored: writing to {path} failed: {error}", code=500)

@@ -1,0 +1,252 @@
+"""Serving one watch: where it starts, what it sends, when it ends.
+
+A watch holds no events of its own. It has a position in the collection's history and sends what has come since; one that reads too slowly
+falls out of history and is told to list again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import random
+import time
+from dataclasses import dataclass
+from typing import Final
+
+from raysail.api.errors import Cause, StatusError, bad_request, invalid
+from raysail.apiserver.rest.call import Call, Receive, Send
+from raysail.apiserver.rest.reading import reach
+from raysail.apiserver.rest.selection import Selection, selection_of
+from raysail.apiserver.watch.events import EventEncoder, error_line
+
+_CHUNK_BYTES: Final = 1024 * 1024
+_STUCK_SECONDS: Final = 60.0
+_SWEEP_SECONDS: Final = 10.0
+_HEADERS: Final = [(b"cache-control", b"no-cache, private"), (b"content-type", b"application/json")]
+
+
+@dataclass(slots=True, eq=False)
+class _Stream:
+    task: asyncio.Task[None]
+    sending_since: float = 0.0
+
+
+class Streams:
+    """All running watches; ends those whose client has stopped reading."""
+
+    def __init__(self) -> None:
+        self._running: set[_Stream] = set()
+        self._closing = False
+
+    @property
+    def count(self) -> int:
+        """How many watches run."""
+        return len(self._running)
+
+    async def sweep(self) -> None:
+        """Runs for as long as the server does."""
+        while True:
+            await asyncio.sleep(_SWEEP_SECONDS)
+            now = time.monotonic()
+            for stream in list(self._running):
+                if stream.sending_since and now - stream.sending_since > _STUCK_SECONDS:
+                    stream.task.cancel()
+
+    def close(self) -> None:
+        """Ends all watches: the server stops."""
+        self._closing = True
+        for stream in list(self._running):
+            stream.task.cancel()
+
+    @contextlib.contextmanager
+    def joined(self, stream: _Stream):  # type: ignore[no-untyped-def]
+        """Counts the stream while it runs."""
+        self._running.add(stream)
+        try:
+            yield
+        finally:
+            self._running.discard(stream)
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """Where a watch begins. `initial`: first the objects that are there; `mark_end`: then a bookmark that says so."""
+
+    revision: int | None
+    initial: bool
+    mark_end: bool
+    bookmarks: bool
+
+
+def start_of(call: Call) -> Start:
+    """What the request asks for. Raises StatusError (400, 422, 500)."""
+    query = call.query
+    version, match, initial = query.get("resourceVersion", ""), query.get("resourceVersionMatch", ""), query.get("sendInitialEvents", "")
+    bookmarks = query.get("allowWatchBookmarks", "") in ("1", "true", "True")
+    causes = []
+    if initial:
+        if match != "NotOlderThan":
+            text = "Forbidden: sendInitialEvents requires setting resourceVersionMatch to NotOlderThan"
+            causes.append(Cause("FieldValueForbidden", text, "resourceVersionMatch"))
+    elif match:
+        text = "Forbidden: resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided"
+        causes.append(Cause("FieldValueForbidden", text, "resourceVersionMatch"))
+    if causes:
+        raise invalid("meta.k8s.io", "ListOptions", "", causes)
+    if version and not version.isdigit():
+        raise StatusError("InternalError", f'Internal error occurred: strconv.ParseUint: parsing "{version}": invalid syntax', 500)
+    wanted = int(version) if version not in ("", "0") else None
+    if initial in ("1", "true", "True"):
+        return Start(wanted, True, bookmarks, bookmarks)
+    if initial:
+        return Start(wanted, False, False, bookmarks)
+    return Start(wanted, wanted is None, False, bookmarks)
+
+
+async def serve_watch(call: Call, receive: Receive, send: Send, streams: Streams) -> None:
+    """Streams until the time is up, the client leaves or history has gone past it. Raises StatusError before the first byte."""
+    start = start_of(call)
+    selection = selection_of(call)
+    if call.target.name:
+        selection = _only(selection, call)
+    seconds = _seconds(call)
+    if start.initial and start.revision is not None:
+        await reach(call, start.revision)
+    task = asyncio.current_task()
+    if task is None:
+        raise RuntimeError("a watch runs in a task")
+    stream = _Stream(task)
+    left = asyncio.create_task(_leave(receive, task))
+    try:
+        with streams.joined(stream):
+            await send({"type": "http.response.start", "status": 200, "headers": _HEADERS})
+            # Clients wait for the headers before they go on; an empty chunk brings them out.
+            await send({"type": "http.response.body", "body": b"", "more_body": True})
+            await _Watch(call, start, selection, seconds, stream, send).run()
+            await send({"type": "http.response.body", "body": b"", "more_body": False})
+    except asyncio.CancelledError:
+        # The client has left, reads no more, or the server stops: the connection ends here.
+        if not left.done() and not stream.sending_since and task.cancelling() and streams._closing:
+            await send({"type": "http.response.body", "body": b"", "more_body": False})
+    finally:
+        left.cancel()
+
+
+async def _leave(receive: Receive, task: asyncio.Task[None]) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
+    task.cancel()
+
+
+def _only(selection: Selection, call: Call) -> Selection:
+    from raysail.api.selectors import FieldRequirement
+
+    return Selection(selection.labels, (*selection.fields, FieldRequirement("metadata.name", call.target.name)), False)
+
+
+def _seconds(call: Call) -> float:
+    text = call.query.get("timeoutSeconds", "")
+    try:
+        seconds = int(text) if text else 0
+    except ValueError as error:
+        raise bad_request(f'strconv.ParseInt: parsing "{text}": invalid syntax') from error
+    least, most = call.shared.limits.watch_seconds
+    return float(seconds) if seconds > 0 else random.uniform(least, most)  # noqa: S311 - spreads reconnections
+
+
+class _Watch:
+    def __init__(self, call: Call, start: Start, selection: Selection, seconds: float, stream: _Stream, send: Send) -> None:
+        self._call = call
+        self._start = start
+        self._stream = stream
+        self._send = send
+        self._loop = asyncio.get_running_loop()
+        self._deadline = self._loop.time() + seconds
+        self._namespace = call.target.namespace if call.definition.resource.namespaced else ""
+        self._prefix = f"{self._namespace}/" if self._namespace else ""
+        self._encoder = EventEncoder(call, None if selection.everything else selection.matcher(call.definition))
+        self._track = call.store.track(call.definition.collection)
+
+    async def run(self) -> None:
+        """The life of the watch."""
+        position = await self._begin()
+        if position is None:
+            return
+        store, collection = self._call.store, self._call.definition.collection
+        every = self._call.shared.limits.bookmark_seconds if self._start.bookmarks else float("inf")
+        next_bookmark = self._loop.time() + every
+        while True:
+            changes = self._track.since(position)
+            if changes is None:
+                await self._expired(store.history.floor)
+                return
+            if changes:
+                position += len(changes)
+                await self._write(filter(None, (self._line(change) for change in changes)))
+                continue
+            now = self._loop.time()
+            if now >= self._deadline:
+                return
+            if now >= next_bookmark:
+                next_bookmark = now + every
+                await self._write([self._encoder.bookmark(store.revision)])
+                continue
+            waiting = store.next_change(collection, self._namespace)
+            timer = self._loop.call_at(min(self._deadline, next_bookmark), _settle, waiting)
+            try:
+                await waiting
+            finally:
+                timer.cancel()
+
+    def _line(self, change):  # type: ignore[no-untyped-def]
+        if self._prefix and not change.key.startswith(self._prefix):
+            return None
+        return self._encoder.change(change)
+
+    async def _begin(self) -> int | None:
+        """Sends what comes first; gives the position from which to follow, None when the watch is over already."""
+        store, start = self._call.store, self._start
+        if start.initial:
+            snapshot = store.list(self._call.definition.collection, self._namespace)
+            position = self._track.end
+            lines = filter(None, (self._encoder.initial(record) for record in snapshot.records))
+            await self._write(lines)
+            if start.mark_end:
+                await self._write([self._encoder.bookmark(snapshot.revision, end_of_initial=True)])
+            return position
+        if start.revision is None:
+            return self._track.end
+        if start.revision < store.history.floor:
+            await self._expired(store.history.floor, start.revision)
+            return None
+        if start.revision > store.revision:
+            # From the future: what comes until then is not shown.
+            if not await store.reach(start.revision, max(self._deadline - self._loop.time(), 0)):
+                return None
+        return self._track.after(start.revision)
+
+    async def _expired(self, floor: int, revision: int | None = None) -> None:
+        asked = f"{revision} ({floor})" if revision is not None else f"the watch was too slow, history begins at {floor}"
+        await self._write([error_line(StatusError("Expired", f"too old resource version: {asked}", 410).to_status())])
+
+    async def _write(self, lines) -> None:  # type: ignore[no-untyped-def]
+        chunk: list[bytes] = []
+        size = 0
+        for line in lines:
+            chunk.append(line)
+            size += len(line)
+            if size >= _CHUNK_BYTES:
+                await self._flush(chunk)
+                chunk, size = [], 0
+        if chunk:
+            await self._flush(chunk)
+
+    async def _flush(self, chunk: list[bytes]) -> None:
+        self._stream.sending_since = time.monotonic()
+        await self._send({"type": "http.response.body", "body": b"".join(chunk), "more_body": True})
+        self._stream.sending_since = 0.0
+
+
+def _settle(future: asyncio.Future[None]) -> None:
+    if not future.done():
+        future.set_result(None)
