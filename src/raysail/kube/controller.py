@@ -17,6 +17,8 @@ from raysail.kube.clock import Clock
 from raysail.kube.informer import Informer, Key
 from raysail.kube.workqueue import WorkQueue
 
+__all__ = ["Controller", "Key", "Reconcile"]
+
 logger = logging.getLogger(__name__)
 
 V = TypeVar("V", bound=Object)
