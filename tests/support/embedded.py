@@ -145,6 +145,14 @@ class ApiProcess:
             await self._process.wait()
             self._process = None
 
+    def kubeconfig(self, path: Path | None = None) -> Path:
+        """Writes a kubeconfig for the TCP address; gives its path."""
+        from raysail.apiserver.access.kubeconfig import write_kubeconfig
+
+        path = path or self.folder / "kubeconfig"
+        write_kubeconfig(path, self.url, self.ca, self.token)
+        return path
+
     def client(self) -> HttpClient:
         """A client over the Unix socket."""
         return HttpClient(unix_socket(self.socket))

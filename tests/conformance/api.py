@@ -1,0 +1,91 @@
+"""The `api` suite: what a real kube-apiserver answered, against the embedded API.
+
+    python -m tests.conformance.api [-k PATTERN] [-j N]
+
+Starts an API process (and the controllers that a step with `gc` needs, when raysail has them), lets the suite's own driver replay its requests,
+and prints each step that was answered otherwise. CONFORMANCE names the folder of the suites (default ../shared/conformance).
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import importlib.util
+import os
+import re
+import sys
+from pathlib import Path
+
+from tests.support.embedded import ApiProcess, short_folder
+
+ROOT = Path(__file__).parents[2]
+PATIENCE_SECONDS = 20
+_SUMMARY = re.compile(r"^(\d+) passed, (\d+) failed$")
+
+
+def suite_folder() -> Path:
+    """Where the suite lies."""
+    return (ROOT / os.environ.get("CONFORMANCE", "../shared/conformance") / "api").resolve()
+
+
+async def controllers(api: ApiProcess) -> asyncio.subprocess.Process | None:
+    """The garbage collector and the namespace controller against the API, or None where this raysail has no operator process yet."""
+    if importlib.util.find_spec("raysail.operator.process") is None:
+        return None
+    kubeconfig = api.kubeconfig()
+    program = f"from raysail.cli.main import main; main(['operator', '--kubeconfig', {str(kubeconfig)!r}, '--controllers=gc,namespace'])"
+    with (api.folder / "controllers.log").open("ab") as log:
+        return await asyncio.create_subprocess_exec(sys.executable, "-c", program, stdout=log, stderr=log)
+
+
+async def check(pattern: str, jobs: int, extra: list[str]) -> tuple[int, int]:
+    """Runs the driver; gives (passed, failed) and prints what it prints."""
+    suite = suite_folder()
+    with short_folder(None) as folder:
+        api = ApiProcess(folder)
+        await api.start()
+        helper = await controllers(api)
+        features = [] if helper is None else ["--with", "gc"]
+        if importlib.util.find_spec("kubernetes") is not None:
+            features += ["--with", "python"]
+        try:
+            arguments = ["check", "--server", api.url, "--token", api.token, "--ca", str(api.ca), "--patience", str(PATIENCE_SECONDS), "-j", str(jobs)]
+            arguments += [*features, *(["-k", pattern] if pattern else []), *extra]
+            driver = await asyncio.create_subprocess_exec(sys.executable, "-m", "apicheck", *arguments, cwd=suite, stdout=asyncio.subprocess.PIPE)
+            assert driver.stdout is not None
+            passed = failed = 0
+            async for raw in driver.stdout:
+                line = raw.decode(errors="replace").rstrip("\n")
+                if found := _SUMMARY.match(line):
+                    passed, failed = int(found[1]), int(found[2])
+                else:
+                    print(line, flush=True)
+            await driver.wait()
+        finally:
+            if helper is not None:
+                helper.terminate()
+                await helper.wait()
+            await api.stop()
+            log = folder / "api.log"
+            if log.exists() and log.stat().st_size:
+                print("-- the API's log ends with:\n" + log.read_text(errors="replace")[-3000:], file=sys.stderr)
+    return passed, failed
+
+
+def main() -> int:
+    """Prints failing steps and one line with the sums."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("-k", dest="pattern", default="", help="only cases whose name matches")
+    parser.add_argument("-j", dest="jobs", type=int, default=2, help="cases at once")
+    options, extra = parser.parse_known_args()
+    if not (suite_folder() / "apicheck").is_dir():
+        print(f"skipped: no api suite in {suite_folder()}; set CONFORMANCE to the folder that holds it")
+        print("0 passed, 0 failed, 1 skipped")
+        return 0
+    passed, failed = asyncio.run(check(options.pattern, options.jobs, extra))
+    print(f"{passed} passed, {failed} failed, 0 skipped")
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
