@@ -38,7 +38,8 @@ def kind_schema(view: type[View], version: str, rules: Iterable[Rule] = ()) -> S
     """The schema of a whole object of that kind. Parts may be shared with other schemas: do not change them."""
     schema = dict(_object(view, version))
     schema["description"] = (view.__doc__ or "").strip()
-    schema["properties"] = {"apiVersion": _API_VERSION, "kind": _KIND, "metadata": {"type": "object"}, **schema["properties"]}
+    own = {name: part for name, part in schema["properties"].items() if name not in ("apiVersion", "kind")}
+    schema["properties"] = {"apiVersion": _API_VERSION, "kind": _KIND, "metadata": {"type": "object"}, **own}
     if rules:
         schema["x-kubernetes-validations"] = [rule._asdict() for rule in rules]
     return schema

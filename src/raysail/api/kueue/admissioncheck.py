@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Final
 
 from raysail.api.kueue.names import V1BETA2
-from raysail.api.meta import Condition, ObjectMeta, View
+from raysail.api.meta import Condition, Object, View
 from raysail.api.structural import DNS_LABEL, DNS_SUBDOMAIN, Field, Rule
 
 ACTIVE: Final = "Active"
@@ -51,9 +51,8 @@ class AdmissionCheckStatus(View, frozen=True):
     ] = None
 
 
-class AdmissionCheck(View, frozen=True):
+class AdmissionCheck(Object, frozen=True):
     """A further condition for admission, decided by a controller of its own."""
 
-    metadata: ObjectMeta = ObjectMeta()
     spec: Annotated[AdmissionCheckSpec, Field("Who checks, with which settings.")] = AdmissionCheckSpec()
     status: Annotated[AdmissionCheckStatus, Field("What was observed.")] = AdmissionCheckStatus()

@@ -8,7 +8,7 @@ from msgspec import field
 
 from raysail.api.kueue.fairsharing import FairSharing, FairSharingStatus
 from raysail.api.kueue.names import V1BETA2, Reference
-from raysail.api.meta import Condition, ObjectMeta, View
+from raysail.api.meta import Condition, Object, View
 from raysail.api.quantity import Quantity
 from raysail.api.structural import Field, LabelSelector, Rule
 
@@ -337,9 +337,8 @@ class ClusterQueueStatus(View, frozen=True):
     fair_sharing: Annotated[FairSharingStatus | None, Field("The share now, when fair sharing is on.")] = None
 
 
-class ClusterQueue(View, frozen=True):
+class ClusterQueue(Object, frozen=True):
     """A pool of quota for the whole cluster, and the rules for using it."""
 
-    metadata: ObjectMeta = ObjectMeta()
     spec: Annotated[ClusterQueueSpec, Field("Quota, and the rules for using it.", rules=SPEC_RULES)] = ClusterQueueSpec()
     status: Annotated[ClusterQueueStatus, Field("What was observed.")] = ClusterQueueStatus()

@@ -7,7 +7,7 @@ from typing import Annotated
 from raysail.api.kueue.clusterqueue import RESOURCE_GROUP, ResourceGroup
 from raysail.api.kueue.fairsharing import FairSharing, FairSharingStatus
 from raysail.api.kueue.names import Reference
-from raysail.api.meta import ObjectMeta, View
+from raysail.api.meta import Object, View
 from raysail.api.structural import Field
 
 
@@ -28,9 +28,8 @@ class CohortStatus(View, frozen=True):
     fair_sharing: Annotated[FairSharingStatus | None, Field("The share now, when fair sharing is on.")] = None
 
 
-class Cohort(View, frozen=True):
+class Cohort(Object, frozen=True):
     """Queues that lend each other what they do not use."""
 
-    metadata: ObjectMeta = ObjectMeta()
     spec: Annotated[CohortSpec, Field("Where the cohort is in the tree, and what it adds.")] = CohortSpec()
     status: Annotated[CohortStatus, Field("What was observed.")] = CohortStatus()

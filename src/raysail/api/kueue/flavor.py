@@ -6,7 +6,7 @@ from typing import Annotated, Final
 
 from raysail.api.core.scheduling import Taint, Toleration
 from raysail.api.kueue.names import Reference
-from raysail.api.meta import ObjectMeta, View
+from raysail.api.meta import Object, View
 from raysail.api.structural import Field, Rule
 
 _EFFECTS: Final = "supported taint effect values: 'NoSchedule', 'PreferNoSchedule', 'NoExecute'"
@@ -61,8 +61,7 @@ SPEC_RULES: Final = (
 )
 
 
-class ResourceFlavor(View, frozen=True):
+class ResourceFlavor(Object, frozen=True):
     """A kind of node, by labels and taints. Quotas are given per flavor."""
 
-    metadata: ObjectMeta = ObjectMeta()
     spec: Annotated[ResourceFlavorSpec, Field("Which nodes the flavor stands for.", rules=SPEC_RULES)] = ResourceFlavorSpec()

@@ -7,7 +7,7 @@ from typing import Annotated, Final
 from raysail.api.kueue.clusterqueue import STOP_POLICY
 from raysail.api.kueue.fairsharing import FairSharing, LocalQueueFairSharingStatus
 from raysail.api.kueue.names import V1BETA2, Reference
-from raysail.api.meta import Condition, ObjectMeta, View
+from raysail.api.meta import Condition, Object, View
 from raysail.api.quantity import Quantity
 from raysail.api.structural import Field, Rule
 
@@ -69,9 +69,8 @@ class LocalQueueStatus(View, frozen=True):
     fair_sharing: Annotated[LocalQueueFairSharingStatus | None, Field("The share now, when fair sharing is on.")] = None
 
 
-class LocalQueue(View, frozen=True):
+class LocalQueue(Object, frozen=True):
     """Where the jobs of a namespace line up for a ClusterQueue."""
 
-    metadata: ObjectMeta = ObjectMeta()
     spec: Annotated[LocalQueueSpec, Field("Which ClusterQueue, and whether it is open.")] = LocalQueueSpec()
     status: Annotated[LocalQueueStatus, Field("What was observed.")] = LocalQueueStatus()

@@ -7,7 +7,7 @@ from typing import Annotated, Final
 from msgspec import field
 
 from raysail.api.kueue.names import V1BETA2
-from raysail.api.meta import Condition, ObjectMeta, View
+from raysail.api.meta import Condition, Object, View
 from raysail.api.structural import Field, Rule
 
 ACTIVE: Final = "Active"
@@ -69,10 +69,9 @@ class MultiKueueClusterStatus(View, frozen=True):
     ] = None
 
 
-class MultiKueueCluster(View, frozen=True):
+class MultiKueueCluster(Object, frozen=True):
     """A cluster to which jobs are handed on."""
 
-    metadata: ObjectMeta = ObjectMeta()
     spec: Annotated[MultiKueueClusterSpec, Field("How to reach the cluster.")] = MultiKueueClusterSpec()
     status: Annotated[MultiKueueClusterStatus, Field("What was observed.")] = MultiKueueClusterStatus()
 
@@ -97,8 +96,7 @@ class MultiKueueConfigSpec(View, frozen=True):
     ] = None
 
 
-class MultiKueueConfig(View, frozen=True):
+class MultiKueueConfig(Object, frozen=True):
     """Clusters for an AdmissionCheck to choose from."""
 
-    metadata: ObjectMeta = ObjectMeta()
     spec: Annotated[MultiKueueConfigSpec, Field("Which clusters.")] = MultiKueueConfigSpec()

@@ -6,7 +6,7 @@ from typing import Annotated, Final
 
 from msgspec import field
 
-from raysail.api.meta import ObjectMeta, View
+from raysail.api.meta import Object, View
 from raysail.api.structural import DNS_SUBDOMAIN, QUALIFIED_NAME, Field
 
 IDENTICAL_POD_TEMPLATES: Final = "IdenticalPodTemplates"
@@ -74,8 +74,7 @@ class ProvisioningRequestConfigSpec(View, frozen=True):
     ] = None
 
 
-class ProvisioningRequestConfig(View, frozen=True):
+class ProvisioningRequestConfig(Object, frozen=True):
     """How an AdmissionCheck asks the cluster autoscaler for nodes."""
 
-    metadata: ObjectMeta = ObjectMeta()
     spec: Annotated[ProvisioningRequestConfigSpec, Field("How to ask for nodes.")] = field(default_factory=ProvisioningRequestConfigSpec)

@@ -6,7 +6,7 @@ from typing import Annotated, Final
 
 from msgspec import field
 
-from raysail.api.meta import ObjectMeta, View
+from raysail.api.meta import Object, View
 from raysail.api.structural import QUALIFIED_NAME, Field, Rule
 
 UNIQUE_LEVELS: Final = Rule("size(self.filter(i, size(self.filter(j, j == i)) > 1)) == 0", "must be unique")
@@ -49,8 +49,7 @@ class TopologySpec(View, frozen=True):
     ] = field(default_factory=list)
 
 
-class Topology(View, frozen=True):
+class Topology(Object, frozen=True):
     """How nodes are grouped, from data centre down to host."""
 
-    metadata: ObjectMeta = ObjectMeta()
     spec: Annotated[TopologySpec, Field("The levels.")] = TopologySpec()

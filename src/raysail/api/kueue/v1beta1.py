@@ -10,7 +10,7 @@ from raysail.api.core.scheduling import Taint
 from raysail.api.kueue import admissioncheck, clusterqueue, cohort, localqueue, multikueue, topology, workload
 from raysail.api.kueue.fairsharing import LocalQueueFairSharingStatus
 from raysail.api.kueue.names import Reference
-from raysail.api.meta import ObjectMeta, View
+from raysail.api.meta import Object, View
 from raysail.api.structural import Field, Int64, Rule, Time
 
 
@@ -101,10 +101,9 @@ class CohortStatus(View, frozen=True):
     fair_sharing: Annotated[LocalQueueFairSharingStatus | None, Field("The share now, when fair sharing is on.")] = None
 
 
-class Cohort(View, frozen=True):
+class Cohort(Object, frozen=True):
     """Queues that lend each other what they do not use."""
 
-    metadata: ObjectMeta = ObjectMeta()
     spec: Annotated[cohort.CohortSpec, Field("Where the cohort is in the tree, and what it adds.")] = cohort.CohortSpec()
     status: Annotated[CohortStatus, Field("What was observed.")] = CohortStatus()
 
@@ -262,10 +261,9 @@ class MultiKueueClusterSpec(View, frozen=True):
     cluster_profile_ref: Annotated[multikueue.ClusterProfileReference | None, Field("A ClusterProfile (alpha).")] = None
 
 
-class MultiKueueCluster(View, frozen=True):
+class MultiKueueCluster(Object, frozen=True):
     """A cluster to which jobs are handed on."""
 
-    metadata: ObjectMeta = ObjectMeta()
     spec: Annotated[MultiKueueClusterSpec, Field("How to reach the cluster.")] = MultiKueueClusterSpec()
     status: Annotated[multikueue.MultiKueueClusterStatus, Field("What was observed.")] = multikueue.MultiKueueClusterStatus()
 

@@ -10,7 +10,7 @@ from raysail.api.kueue.admissioncheck import PENDING, READY, REJECTED, RETRY
 from raysail.api.kueue.flavor import TOLERATION_RULES, KueueToleration
 from raysail.api.kueue.names import DEFAULT_POD_SET, V1BETA1, V1BETA2, PodSetName, Reference
 from raysail.api.kueue.topologyassignment import ASSIGNMENT, TopologyAssignment
-from raysail.api.meta import Condition, ObjectMeta, View
+from raysail.api.meta import Condition, Object, View
 from raysail.api.quantity import Quantity
 from raysail.api.structural import DNS_SUBDOMAIN, Field, PodTemplate, Rule, Time
 
@@ -332,9 +332,8 @@ RULES: Final = (
 """Rules on the whole object."""
 
 
-class Workload(View, frozen=True):
+class Workload(Object, frozen=True):
     """What a job asks for, and how far its admission is. Kueue makes one for each job."""
 
-    metadata: ObjectMeta = ObjectMeta()
     spec: Annotated[WorkloadSpec, Field("What the job asks for.", rules=SPEC_RULES)] = WorkloadSpec()
     status: Annotated[WorkloadStatus, Field("How far its admission is.", rules=STATUS_RULES)] = WorkloadStatus()

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Final
 
 from msgspec import field
 
-from raysail.api.meta import Condition, ObjectMeta, View
+from raysail.api.meta import Condition, Object, View
 from raysail.api.quantity import Quantity
 from raysail.api.ray.options import (
     AuthOptions,
@@ -193,9 +193,8 @@ class RayClusterStatus(View, frozen=True):
     observed_generation: Annotated[Int64, Field("Generation of the object that this status is about.")] = 0
 
 
-class RayCluster(View, frozen=True):
+class RayCluster(Object, frozen=True):
     """A Ray cluster: one head Pod and groups of worker Pods."""
 
-    metadata: ObjectMeta = ObjectMeta()
     spec: Annotated[RayClusterSpec, Field("What the cluster should look like.")] = RayClusterSpec()
     status: Annotated[RayClusterStatus, Field("What was observed.")] = RayClusterStatus()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from raysail.api.meta import ObjectMeta, View
+from raysail.api.meta import Object, View
 from raysail.api.ray.job import RayJobSpec
 from raysail.api.structural import Field, Time
 
@@ -26,9 +26,8 @@ class RayCronJobStatus(View, frozen=True):
     last_schedule_time: Annotated[Time | None, Field("When a RayJob was last made.")] = None
 
 
-class RayCronJob(View, frozen=True):
+class RayCronJob(Object, frozen=True):
     """RayJobs on a schedule."""
 
-    metadata: ObjectMeta = ObjectMeta()
     spec: Annotated[RayCronJobSpec, Field("What to run, and when.")] = RayCronJobSpec()
     status: Annotated[RayCronJobStatus, Field("What was made.")] = RayCronJobStatus()

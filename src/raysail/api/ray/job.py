@@ -6,7 +6,7 @@ from typing import Annotated, Final
 
 from msgspec import field
 
-from raysail.api.meta import ObjectMeta, View
+from raysail.api.meta import Object, View
 from raysail.api.ray.cluster import MANAGED_BY, V1, RayClusterSpec, RayClusterStatus
 from raysail.api.structural import Field, Int64, PodTemplate, Rule, Time
 
@@ -200,9 +200,8 @@ class RayJobStatus(View, frozen=True):
     observed_generation: Annotated[Int64, Field("Generation of the object that this status is about.")] = 0
 
 
-class RayJob(View, frozen=True):
+class RayJob(Object, frozen=True):
     """A program run on a Ray cluster, usually one made for it."""
 
-    metadata: ObjectMeta = ObjectMeta()
     spec: Annotated[RayJobSpec, Field("What to run, and on which cluster.")] = RayJobSpec()
     status: Annotated[RayJobStatus, Field("How far it is.")] = RayJobStatus()

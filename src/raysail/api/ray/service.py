@@ -6,7 +6,7 @@ from typing import Annotated, Any, Final
 
 from msgspec import field
 
-from raysail.api.meta import Condition, ObjectMeta, View
+from raysail.api.meta import Condition, Object, View
 from raysail.api.ray.cluster import MANAGED_BY, V1, RayClusterSpec, RayClusterStatus
 from raysail.api.structural import Field, Int64, Time
 
@@ -140,9 +140,8 @@ class RayServiceStatuses(View, frozen=True):
     observed_generation: Annotated[Int64, Field("Generation of the object that this status is about.")] = 0
 
 
-class RayService(View, frozen=True):
+class RayService(Object, frozen=True):
     """Ray Serve applications on a cluster that is replaced without downtime."""
 
-    metadata: ObjectMeta = ObjectMeta()
     spec: Annotated[RayServiceSpec, Field("Which applications run, and on which cluster.")] = RayServiceSpec()
     status: Annotated[RayServiceStatuses, Field("What was observed.")] = RayServiceStatuses()
