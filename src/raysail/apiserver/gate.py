@@ -71,9 +71,13 @@ class StoreGate:
                 if wanted is not None:
                     user = impersonate(user, wanted, attributes, self.authorizer)
                 break
+        self.require(user, attributes)
+        return user
+
+    def require(self, user: User, attributes: Attributes) -> None:
+        """Raises StatusError (403) when the user may not."""
         if not user.is_master and not self.authorizer.allowed(user, attributes):
             raise forbidden(user, attributes)
-        return user
 
 
 @lru_cache(maxsize=256)

@@ -25,6 +25,7 @@ from raysail.apiserver.registry.event_conversion import EventConversion
 from raysail.apiserver.registry.schema_strategy import SchemaStrategy
 from raysail.apiserver.rest.app import Application
 from raysail.apiserver.rest.call import Shared
+from raysail.apiserver.rest.ownership import Ownership
 from raysail.apiserver.settings import ApiSettings
 from raysail.apiserver.store import Store, StoreSettings
 from raysail.apiserver.strategy import Conversion, Definition, Strategy
@@ -44,7 +45,7 @@ class ApiServer:
             self.registry.add(definition)
         self.gate = StoreGate(self.store, settings.admin_tokens, pki.service_account_key.read_bytes(), now)
         self.custom_kinds = CustomKinds(self.store, self.registry, now, _conversion_of)
-        shared = Shared(self.store, self.registry, Admission(), now, settings.limits)
+        shared = Shared(self.store, self.registry, Admission(), Ownership(self.registry), now, settings.limits)
         pages = Pages(Discovery(self.registry), None, {"ping": lambda: "", "store": self._store_health})
         self.application = Application(shared, self.gate, pages)
         self._sweeper: asyncio.Task[None] | None = None

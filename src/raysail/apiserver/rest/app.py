@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Final, Protocol
 
 from raysail.api.errors import StatusError
@@ -36,6 +37,11 @@ class Gate(Protocol):
 
     def authorize(self, user: User, attributes: Attributes, scope: Scope) -> User:
         """The user to act as: who asks, or whom they impersonate. Raises StatusError (403)."""
+        ...
+
+
+    def require(self, user: User, attributes: Attributes) -> None:
+        """Raises StatusError (403) when the user may not."""
         ...
 
 
@@ -119,6 +125,9 @@ class Application:
             call.warnings.append(definition.deprecation_warning)
         accept = call.header(b"accept")
         call.form = negotiate(accept) if accept and accept not in ("*/*", "application/json") else PLAIN
+        if verb == "patch":
+            creation = Attributes("create", target.group, target.plural, "", namespace, target.name)
+            call.authorize_create = partial(self.gate.require, user, creation)
         place = (target.plural, target.subresource)
         connector = self.connectors.get(place) if target.subresource and not definition.custom else None
         if connector is not None:

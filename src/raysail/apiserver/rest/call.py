@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from raysail.apiserver.access.users import ANONYMOUS, User
+from raysail.apiserver.apply import name_from_user_agent
 from raysail.apiserver.registry import Registry
 from raysail.apiserver.rest.accept import PLAIN, Form
 from raysail.apiserver.rest.target import Target
@@ -16,6 +17,7 @@ from raysail.apiserver.strategy import Definition, Request
 
 if TYPE_CHECKING:
     from raysail.apiserver.admission.chain import Admission
+    from raysail.apiserver.rest.ownership import Ownership
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -40,6 +42,7 @@ class Shared:
     store: Store
     registry: Registry
     admission: Admission
+    ownership: Ownership
     now: Callable[[], datetime]
     limits: Limits = field(default_factory=Limits)
 
@@ -57,6 +60,7 @@ class Call:
     user: User = ANONYMOUS
     form: Form = PLAIN
     body: bytes = b""
+    authorize_create: Callable[[], None] = lambda: None  # raises StatusError (403) for who may not create such objects
     warnings: list[str] = field(default_factory=list)
 
     @property
@@ -80,8 +84,7 @@ class Call:
     @property
     def manager(self) -> str:
         """The field manager: as given, else the first part of the User-Agent (managedfields.go)."""
-        given = self.query.get("fieldManager", "")
-        return given or self.header(b"user-agent").partition("/")[0][:128] or "unknown"
+        return self.query.get("fieldManager", "") or name_from_user_agent(self.header(b"user-agent"))
 
 
 def key_of(definition: Definition, namespace: str, name: str) -> str:

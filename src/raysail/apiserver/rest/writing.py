@@ -16,6 +16,7 @@ import orjson
 from raysail.api.errors import Cause, StatusError, already_exists, bad_request, conflict, invalid
 from raysail.api.openapi import SchemaNode
 from raysail.apiserver.admission import Operation
+from raysail.apiserver.apply import settle_times
 from raysail.apiserver.patch import (
     apply_json_patch,
     apply_merge_patch,
@@ -71,8 +72,11 @@ async def create(call: Call) -> Answer:
     return forms.object_answer(call, data, HTTPStatus.CREATED)
 
 
-async def store_new(call: Call, obj: dict[str, Any]) -> bytes:
-    """A decoded object through creation's rules into the store; gives its JSON text in the request's version."""
+async def store_new(call: Call, obj: dict[str, Any], *, track: bool = True) -> bytes:
+    """A decoded object through creation's rules into the store; gives its JSON text in the request's version.
+
+    `track`: note its creator as the owner of its fields (an apply has done so itself).
+    """
     definition, strategy = call.definition, call.definition.strategy
     now = call.shared.now()
     metadata.fill_for_create(obj, definition, call.target.namespace, now)
@@ -80,9 +84,12 @@ async def store_new(call: Call, obj: dict[str, Any]) -> bytes:
     request = call.request()
     strategy.prepare_for_create(obj, request)
     strategy.default(obj)
+    if track:
+        call.shared.ownership.track(call, None, obj)
     operation = operation_of(call, "create", obj, None, name=name)
     call.shared.admission.admit(operation)
-    strategy.default(obj)
+    if definition.custom:  # what admission put in may have defaults of its own, as after a webhook
+        strategy.default(obj)
     metadata.tidy(obj["metadata"])
     causes = [*strategy.validate(obj, request), *metadata.faults(obj, definition)]
     if causes:
@@ -129,6 +136,9 @@ async def patch(call: Call) -> Answer:
     served = [JSON_PATCH, MERGE_PATCH, APPLY_PATCH] if call.definition.custom else [JSON_PATCH, MERGE_PATCH, STRATEGIC_PATCH, APPLY_PATCH]
     if media not in served:
         raise bodies.unsupported(media, ", ".join(served))
+    _check_options(call, apply=media == APPLY_PATCH)
+    if media == APPLY_PATCH:
+        return await _apply(call)
     record = call.store.latest(call.definition.collection, call.key)
     if record is None:
         raise absent(call)
@@ -137,29 +147,81 @@ async def patch(call: Call) -> Answer:
     except orjson.JSONDecodeError as error:
         raise bad_request(f"error decoding patch: {error}") from error
     old = decoded(call.definition, record.object())
+    strategic = media == STRATEGIC_PATCH
     new, unknown = patched(call.definition, old, document, media)
+    new = orjson.loads(orjson.dumps(new))  # a patch shares subtrees with the old object
+    shown = document if strategic else new
     if not isinstance(new, dict):
-        raise unreadable("the patched document is not an object")
+        raise unreadable(shown, "the patched document is not an object", strategic=strategic)
     if not isinstance(new.get("metadata"), dict):
         new["metadata"] = {}
-    new = orjson.loads(orjson.dumps(new))  # a patch shares subtrees with the old object
     try:
         result = call.definition.strategy.decode(new)
     except StatusError as error:
-        raise unreadable(error.message) from error
-    strict = validation(call) == "Strict"
+        raise unreadable(shown, error.message, strategic=strategic) from error
     texts = [*unknown, *_texts(result)]
-    if texts and strict:
-        raise unreadable(f"strict decoding error: {', '.join(texts)}")
+    if texts and validation(call) == "Strict":
+        raise unreadable(shown, f"strict decoding error: {', '.join(texts)}", strategic=strategic)
     if validation(call) == "Warn":
         call.warnings += texts
     new = result.object
-    _check_type(call.definition, new, patched=True)
-    if new["metadata"].get("name") != old["metadata"]["name"]:
-        text = f"the name of the object ({new['metadata'].get('name', '')}) does not match the name on the URL ({call.target.name})"
-        raise bad_request(text)
+    _check_type(call.definition, new)
+    return await replace(call, record, old, _same_place(call, new))
+
+
+def _same_place(call: Call, new: dict[str, Any]) -> dict[str, Any]:
+    """Raises StatusError (400) when a patch would move the object."""
+    name = new["metadata"].get("name", "")
+    if name != call.target.name:
+        raise bad_request(f"the name of the object ({name}) does not match the name on the URL ({call.target.name})")
     metadata.check_namespace(new["metadata"], call.definition, call.target.namespace)
-    return await replace(call, record, old, new)
+    return new
+
+
+async def _apply(call: Call) -> Answer:
+    """Server-side apply: what the configuration says, others' fields as they are. Creates what is not there."""
+    config, twice = bodies.decode(call.body, bodies.YAML_TYPES[0], find_duplicates=True)
+    if not isinstance(config, dict):
+        raise bad_request("error decoding YAML: the configuration is not an object")
+    if twice and validation(call) == "Strict":
+        raise bad_request(f"error decoding YAML: {', '.join(f'key {path!r} already set in map' for path in twice)}")
+    record = call.store.latest(call.definition.collection, call.key)
+    if record is None and call.target.subresource:
+        raise absent(call)
+    config.setdefault("metadata", {})
+    if isinstance(config["metadata"], dict):
+        name = config["metadata"].setdefault("name", call.target.name)
+        if name != call.target.name:
+            raise bad_request(f"the name of the object ({name}) does not match the name on the URL ({call.target.name})")
+        if call.definition.resource.namespaced:
+            config["metadata"].setdefault("namespace", call.target.namespace)
+    old = decoded(call.definition, record.object()) if record is not None else None
+    manager = call.shared.ownership.manager(call.definition, call.target.subresource)
+    merged = manager.apply(old, config, manager=call.query["fieldManager"], force=_force(call), now=call.shared.now())
+    new = orjson.loads(orjson.dumps(merged))
+    new.setdefault("metadata", {})
+    result = call.definition.strategy.decode(new)
+    new = result.object
+    if old is None or record is None:
+        prepare_identity(call, new)
+        # Whoever applies what is not there creates it, and needs the right to.
+        call.authorize_create()
+        return forms.object_answer(call, await store_new(call, new, track=False), HTTPStatus.CREATED)
+    return await replace(call, record, old, _same_place(call, new), track=False)
+
+
+def _force(call: Call) -> bool:
+    return call.query.get("force", "") in ("1", "t", "T", "true", "TRUE", "True")
+
+
+def _check_options(call: Call, *, apply: bool) -> None:
+    causes = []
+    if apply and not call.query.get("fieldManager"):
+        causes.append(Cause("FieldValueRequired", "Required value: is required for apply patch", "fieldManager"))
+    if not apply and "force" in call.query:
+        causes.append(Cause("FieldValueForbidden", "Forbidden: may not be specified for non-apply patch", "force"))
+    if causes:
+        raise invalid("meta.k8s.io", "PatchOptions", "", causes)
 
 
 def patched(definition: Definition, old: Mapping[str, Any], document: Any, media: str) -> tuple[Any, list[str]]:
@@ -175,7 +237,7 @@ def _node(definition: Definition) -> SchemaNode:
     return definition.strategy.schema
 
 
-async def replace(call: Call, record: Record, old: dict[str, Any], new: dict[str, Any]) -> Answer:
+async def replace(call: Call, record: Record, old: dict[str, Any], new: dict[str, Any], *, track: bool = True) -> Answer:
     """A changed object through update's rules into the store."""
     definition, strategy = call.definition, call.definition.strategy
     resource = definition.resource
@@ -190,8 +252,12 @@ async def replace(call: Call, record: Record, old: dict[str, Any], new: dict[str
     metadata.carry_over(new, before)
     strategy.prepare_for_update(new, before, request)
     strategy.default(new)
+    if track:
+        call.shared.ownership.track(call, old, new)
     operation = operation_of(call, "update", new, before)
     call.shared.admission.admit(operation)
+    if definition.custom:
+        strategy.default(new)
     metadata.tidy(new["metadata"])
     causes = [*metadata.faults(new, definition), *metadata.update_faults(new, before), *strategy.validate_update(new, before, request)]
     if causes:
@@ -203,7 +269,7 @@ async def replace(call: Call, record: Record, old: dict[str, Any], new: dict[str
     finished = before["metadata"].get("deletionTimestamp") and not new["metadata"].get("finalizers")
     if finished and not before["metadata"].get("deletionGracePeriodSeconds") and before["metadata"].get("finalizers"):
         return await _let_go(call, new)
-    if new == old:
+    if new == old or settle_times(new, old):
         return forms.object_answer(call, encode_object(definition, old))
     if dry_run(call):
         return forms.object_answer(call, encode_object(definition, new))
@@ -235,6 +301,8 @@ def read_object(call: Call) -> tuple[dict[str, Any], list[str]]:
     try:
         result = definition.strategy.decode(value)
     except StatusError as error:
+        if "cannot be handled" in error.message:
+            raise
         raise bad_request(f'{kind} in version "{version}" cannot be handled as a {kind}: {error.message}') from error
     return result.object, [*_texts(result), *(f'duplicate field "{path}"' for path in twice)]
 
@@ -243,20 +311,15 @@ def _texts(result: Decoded) -> list[str]:
     return [f'unknown field "{path}"' for path in result.unknown] + [f'duplicate field "{path}"' for path in result.duplicate]
 
 
-def _check_type(definition: Definition, obj: dict[str, Any], *, patched: bool = False) -> None:
+def _check_type(definition: Definition, obj: dict[str, Any]) -> None:
     resource = definition.resource
     given_version, given_kind = obj.get("apiVersion") or "", obj.get("kind") or ""
     if given_version and given_version != resource.api_version:
         text = f"the API version in the data ({given_version}) does not match the expected API version ({resource.api_version})"
-        raise invalid_patch(text) if patched else bad_request(text)
+        raise bad_request(text)
     if given_kind and given_kind != resource.kind:
         raise bad_request(f'{given_kind} in version "{resource.version}" cannot be handled as a {resource.kind}: no kind "{given_kind}" is registered here')
     obj["kind"], obj["apiVersion"] = resource.kind, resource.api_version
-
-
-def invalid_patch(text: str) -> StatusError:
-    """400: a patch may not change what an object is."""
-    return bad_request(text)
 
 
 def validation(call: Call) -> str:
