@@ -1,1 +1,18 @@
-"""KubeRay's job: Ray clusters and jobs from their objects. Pure builders and state machines, thin controllers."""
+"""KubeRay's job: RayCluster and RayJob, on any Kubernetes API.
+
+Pure builders and state machines decide, thin controllers act: `pods/` and `services/` build objects, `cluster/` plans a cluster's Pods, `job/` walks a
+job through its states, `dashboard` speaks to Ray.
+"""
+
+from __future__ import annotations
+
+from raysail.kube.manager import Manager
+from raysail.ray.cluster.controller import ClusterController
+from raysail.ray.settings import FeatureGates, RaySettings
+
+__all__ = ["FeatureGates", "RaySettings", "register"]
+
+
+def register(manager: Manager, settings: RaySettings) -> None:
+    """Adds the Ray controllers to a process of controllers."""
+    manager.add(ClusterController(manager, settings).controller)
