@@ -7,7 +7,7 @@ The published schemas do not say which empty values Go leaves out, and which abs
 field one letter:
   z  an empty scalar is left out          e  an empty list or map is left out      o  a struct: written even if empty    O  a struct: left out if empty
   s  absent text is written as ""         i  an absent number as 0                 b  an absent boolean as false
-  n  absent is written as null            q  an absent quantity as "0"
+  n  absent is written as null            l  an absent or empty list or map as null            q  an absent quantity as "0"
 Fields that are simply kept if they are there (pointers with omitempty) have no entry.
 """
 
@@ -82,7 +82,7 @@ def letter(kind: str, options: list[str], package: Package, core: Package, meta:
     if kind in ("types.UID", "types.NodeName", "types.NamespacedName"):
         kind = "string"
     if kind.startswith(("[]", "map[")):
-        return "e" if drops else "n"
+        return "e" if drops else "l"
     if kind == "resource.Quantity":
         return "q"
     if kind == "intstr.IntOrString":

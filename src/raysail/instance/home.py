@@ -124,7 +124,8 @@ class Home:
         try:
             for folder in (self.path, self.pki, self.database.parent, self.logs, self.pods, self.packages, self.volumes, self.history):
                 folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-            self.run.mkdir(parents=True, exist_ok=True, mode=0o700)
+            secure_runtime_folder()
+            self.run.mkdir(exist_ok=True, mode=0o700)
             _write(version, f"{FORMAT}\n")
         except OSError as error:
             raise InstanceError(

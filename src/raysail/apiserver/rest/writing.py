@@ -238,7 +238,12 @@ def _node(definition: Definition) -> SchemaNode:
 
 
 async def replace(call: Call, record: Record, old: dict[str, Any], new: dict[str, Any], *, track: bool = True) -> Answer:
-    """A changed object through update's rules into the store."""
+    """A changed object through update's rules into the store, as the answer."""
+    return forms.object_answer(call, await store_changed(call, record, old, new, track=track))
+
+
+async def store_changed(call: Call, record: Record, old: dict[str, Any], new: dict[str, Any], *, track: bool = True) -> bytes:
+    """A changed object through update's rules into the store; gives its JSON text in the request's version."""
     definition, strategy = call.definition, call.definition.strategy
     resource = definition.resource
     version, uid = new["metadata"].get("resourceVersion", ""), new["metadata"].get("uid", "")
@@ -270,18 +275,18 @@ async def replace(call: Call, record: Record, old: dict[str, Any], new: dict[str
     if finished and not before["metadata"].get("deletionGracePeriodSeconds") and before["metadata"].get("finalizers"):
         return await _let_go(call, new)
     if new == old or settle_times(new, old):
-        return forms.object_answer(call, encode_object(definition, old))
+        return encode_object(definition, old)
     if dry_run(call):
-        return forms.object_answer(call, encode_object(definition, new))
-    return forms.object_answer(call, await persist(call, record.key, new))
+        return encode_object(definition, new)
+    return await persist(call, record.key, new)
 
 
-async def _let_go(call: Call, obj: dict[str, Any]) -> Answer:
+async def _let_go(call: Call, obj: dict[str, Any]) -> bytes:
     """The last finalizer left an object that is being deleted: now it goes."""
     if not dry_run(call):
         change = await call.store.delete(call.definition.collection, call.key, encoder(call.definition, obj))
         obj = decoded(call.definition, change.last.object())
-    return forms.object_answer(call, encode_object(call.definition, obj))
+    return encode_object(call.definition, obj)
 
 
 # Bodies.

@@ -1,0 +1,118 @@
+"""The form in which a kube-apiserver keeps and shows a built-in object: defaults filled in, empty values written or left out as Go does.
+
+One walk over the object: each struct gets the defaults of its type (`defaults.RULES`), then those that the schema declares, then what its json tags
+say about empty values (shapes.json.gz, made by tools/go_shapes.py), then the same for what is inside. Doing it twice changes nothing.
+"""
+
+from __future__ import annotations
+
+import gzip
+from collections.abc import Callable, Mapping
+from functools import cache
+from importlib import resources
+from typing import Any, Final
+
+import msgspec
+
+from raysail.api.openapi import SchemaNode, builtin_schemas
+from raysail.apiserver.kinds.defaults import RULES
+
+JsonObject = dict[str, Any]
+
+# Declared defaults that are empty texts or false, which the schema also says of required fields without meaning it.
+_EMPTY_DEFAULTS: Final[Mapping[str, Mapping[str, Any]]] = {
+    "io.k8s.api.core.v1.GRPCAction": {"service": ""},
+    "io.k8s.api.core.v1.FileKeySelector": {"optional": False},
+    "io.k8s.api.core.v1.AzureDiskVolumeSource": {"readOnly": False},
+}
+_ZERO: Final[Mapping[str, Any]] = {"s": "", "i": 0, "b": False, "q": "0"}
+
+
+@cache
+def _letters() -> Mapping[str, Mapping[str, str]]:
+    data = resources.files(__package__).joinpath("shapes.json.gz").read_bytes()
+    found: Mapping[str, Mapping[str, str]] = msgspec.json.decode(gzip.decompress(data))
+    return found
+
+
+def root(definition: str) -> SchemaNode:
+    """The schema of a built-in kind that knows its own name."""
+    return SchemaNode({"$ref": f"#/components/schemas/{definition}"}, builtin_schemas())
+
+
+def settle(schema: SchemaNode, obj: JsonObject) -> None:
+    """Brings an object of that kind into its form, in place. The schema must know its definition (`root`)."""
+    _struct(schema).settle(obj)
+
+
+class _Struct:
+    """One Go struct: what happens to its fields, and which of them hold structs in turn."""
+
+    __slots__ = ("_below", "_declared", "_letters", "_node", "_rule")
+
+    def __init__(self, node: SchemaNode) -> None:
+        self._node = node
+        self._rule: Callable[[JsonObject], None] | None = RULES.get(node.definition)
+        self._letters = tuple(_letters().get(node.definition, {}).items())
+        declared = {name: child.default for name, child in node.properties.items() if child.has_default and child.default}
+        self._declared = tuple({**declared, **_EMPTY_DEFAULTS.get(node.definition, {})}.items())
+        self._below: dict[str, SchemaNode | None] = {}
+
+    def settle(self, value: JsonObject) -> None:
+        if self._rule is not None:
+            self._rule(value)
+        for name, default in self._declared:
+            if not value.get(name):
+                value.setdefault(name, default) if default in ("", False) else value.update({name: default})
+        for name, letter in self._letters:
+            present = value.get(name)
+            if present is None:
+                if letter == "o":
+                    value[name] = {}
+                elif letter in _ZERO:
+                    value[name] = _ZERO[letter]
+                elif letter in "nl":
+                    value[name] = None
+            elif not present:
+                if letter in "ze":
+                    del value[name]
+                elif letter == "l":
+                    value[name] = None
+        for name, member in value.items():
+            if member.__class__ is dict or member.__class__ is list:
+                node = self._below[name] if name in self._below else self._find_below(name)
+                if node is not None:
+                    _settle_value(node, member)
+        for name, letter in self._letters:
+            if letter == "O" and value.get(name) == {}:
+                del value[name]
+
+    def _find_below(self, name: str) -> SchemaNode | None:
+        node = self._node.properties.get(name)
+        inner = node
+        while inner is not None and not inner.properties:
+            inner = inner.items or inner.values
+        self._below[name] = found = node if inner is not None else None
+        return found
+
+
+def _settle_value(node: SchemaNode, value: Any) -> None:
+    if isinstance(value, dict):
+        if node.properties:
+            _struct(node).settle(value)
+        elif node.values is not None:
+            for member in value.values():
+                _settle_value(node.values, member)
+    elif isinstance(value, list) and node.items is not None:
+        for item in value:
+            _settle_value(node.items, item)
+
+
+_STRUCTS: Final[dict[str, _Struct]] = {}
+
+
+def _struct(node: SchemaNode) -> _Struct:
+    found = _STRUCTS.get(node.definition)
+    if found is None:
+        found = _STRUCTS[node.definition] = _Struct(node)
+    return found
