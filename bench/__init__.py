@@ -1,0 +1,1 @@
+"""The speed goals, measured: `make bench`. Each module prints its figures beside their targets."""
