@@ -26,6 +26,7 @@ from raysail.builtin.garbage.decide import (
     decide,
 )
 from raysail.builtin.garbage.graph import FOREGROUND, ORPHAN, Graph, Node
+from raysail.builtin.settings import BuiltinSettings
 from raysail.kube.client import JsonObject
 from raysail.kube.controller import Controller, Key
 from raysail.kube.discovery import served_kinds
@@ -45,7 +46,7 @@ UNKNOWN_KIND_SECONDS: Final = 30.0
 _METADATA: Final = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1,application/json"
 
 
-def register(manager: Manager) -> None:
+def register(manager: Manager, settings: BuiltinSettings) -> None:
     """Adds garbage collection to a process."""
     collector = GarbageCollector(manager)
     manager.add(collector.controller)

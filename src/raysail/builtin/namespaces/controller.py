@@ -13,6 +13,7 @@ from raysail.api.errors import StatusError, is_conflict, is_not_found
 from raysail.api.meta import Object, ObjectMeta, parse_time
 from raysail.api.resources import NAMESPACES, Resource
 from raysail.builtin.namespaces.emptying import FINALIZER, Left, set_conditions
+from raysail.builtin.settings import BuiltinSettings
 from raysail.kube.client import JsonObject
 from raysail.kube.controller import Controller, Key
 from raysail.kube.discovery import served_kinds
@@ -25,7 +26,7 @@ _NEEDED_VERBS: Final = frozenset({"delete", "list"})
 _decode_meta: Final = msgspec.json.Decoder(Object).decode
 
 
-def register(manager: Manager) -> None:
+def register(manager: Manager, settings: BuiltinSettings) -> None:
     """Adds namespace deletion to a process."""
     lifecycle = NamespaceLifecycle(manager)
     manager.add(lifecycle.controller)

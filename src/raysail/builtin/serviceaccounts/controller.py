@@ -11,6 +11,7 @@ from raysail.api.core import ConfigMap, Namespace
 from raysail.api.errors import StatusError, is_already_exists, is_not_found
 from raysail.api.meta import Object
 from raysail.api.resources import CONFIG_MAPS, NAMESPACES, SERVICE_ACCOUNTS
+from raysail.builtin.settings import BuiltinSettings
 from raysail.kube.controller import Controller, Key
 from raysail.kube.manager import Manager
 
@@ -19,9 +20,9 @@ DEFAULT_ACCOUNT: Final = "default"
 _DESCRIPTION: Final = "Contains a CA bundle that can be used to verify the kube-apiserver when using internal endpoints such as the internal service IP or kubernetes.default.svc. No other usage is guaranteed across distributions of Kubernetes clusters."
 
 
-def register(manager: Manager, root_ca_pem: str) -> None:
+def register(manager: Manager, settings: BuiltinSettings) -> None:
     """Adds it to a process. Without a certificate authority no ConfigMap is written."""
-    manager.add(ServiceAccounts(manager, root_ca_pem).controller)
+    manager.add(ServiceAccounts(manager, settings.root_ca_pem).controller)
 
 
 class ServiceAccounts:

@@ -1,0 +1,5 @@
+"""Which addresses stand behind a Service."""
+
+from raysail.builtin.endpoints.controller import register
+
+__all__ = ["register"]
