@@ -28,7 +28,7 @@ class Figure:
 
     def row(self) -> str:
         sign = "≥" if self.higher_is_better else "≤"
-        target = f"{sign} {self.target:g}" if self.target is not None else "–"
+        target = f"{sign} {self.target:g}" if self.target is not None else "-"
         return f"| {self.name} | {self.value:,.2f} {self.unit} | {target} | {'met' if self.met else 'missed'} | {self.rival} |"
 
 

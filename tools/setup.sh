@@ -30,7 +30,9 @@ if [ ! -x "$venv/bin/uv" ]; then
   "$venv/bin/python" -m pip install -q --disable-pip-version-check --require-hashes -r requirements/bootstrap.txt
 fi
 say "pinned requirements (Ray among them: the first time takes a minute or two)"
-"$venv/bin/uv" pip sync -q --python "$venv/bin/python" --require-hashes requirements/bootstrap.txt requirements/dev.txt
+"$venv/bin/uv" pip sync -q --compile-bytecode --python "$venv/bin/python" --require-hashes requirements/bootstrap.txt requirements/dev.txt
 say "raysail itself"
 "$venv/bin/uv" pip install -q --python "$venv/bin/python" --no-deps --no-build-isolation -e .
+# Compiled here once: where PYTHONDONTWRITEBYTECODE is set every start would compile again.
+"$venv/bin/python" -m compileall -q -j 0 src || true
 say "ready"
