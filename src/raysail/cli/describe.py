@@ -100,7 +100,7 @@ def _tree(value: Any, depth: int) -> Iterator[str]:
                 yield f"{pad}{_title(key)}:"
                 yield from _tree(inner, depth + 1)
             else:
-                yield f"{pad}{_title(key) + ':':<{_WIDTH - 2 * depth}}{_scalar(inner)}"
+                yield f"{pad}{_title(key) + ':':<{_WIDTH - 2 * depth}} {_scalar(inner)}"
     elif isinstance(value, list):
         for item in value:
             if isinstance(item, Mapping | list):
