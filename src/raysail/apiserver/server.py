@@ -11,7 +11,7 @@ from typing import Any
 
 from raysail.api.openapi import builtin_node, schema_name
 from raysail.api.resources import Resource
-from raysail.apiserver import bootstrap
+from raysail.apiserver import bootstrap, subresources
 from raysail.apiserver.access.pki import Pki
 from raysail.apiserver.admission import Admission
 from raysail.apiserver.custom_kinds import CustomKinds
@@ -48,6 +48,7 @@ class ApiServer:
         shared = Shared(self.store, self.registry, Admission(), Ownership(self.registry), now, settings.limits)
         pages = Pages(Discovery(self.registry), None, {"ping": lambda: "", "store": self._store_health})
         self.application = Application(shared, self.gate, pages)
+        subresources.install(self.application, self.gate)
         self._sweeper: asyncio.Task[None] | None = None
 
     async def start(self) -> None:

@@ -64,7 +64,6 @@ class Options:
 
 def read_options(call: Call) -> Options:
     """DeleteOptions of the request. Raises StatusError (400, 422)."""
-    options = Options()
     source: dict[str, Any] = {}
     if call.body:
         media = bodies.media_type(call.header(b"content-type"))
@@ -88,7 +87,14 @@ def read_options(call: Call) -> Options:
             source["orphanDependents"] = query["orphanDependents"] in ("1", "t", "T", "true", "TRUE", "True")
         if query.get("dryRun"):
             source["dryRun"] = [query["dryRun"]]
+    options = options_of(source)
     options.ignore_read_error = call.query.get("ignoreStoreReadErrorWithClusterBreakingPotential") in ("1", "true")
+    return options
+
+
+def options_of(source: Mapping[str, Any]) -> Options:
+    """A DeleteOptions object, checked. Raises StatusError (400, 422)."""
+    options = Options()
     grace = source.get("gracePeriodSeconds")
     if grace is not None and (isinstance(grace, bool) or not isinstance(grace, int)):
         raise bad_request(f"json: cannot unmarshal {type(grace).__name__} into Go struct field DeleteOptions.gracePeriodSeconds of type int64")

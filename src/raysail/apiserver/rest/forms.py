@@ -9,12 +9,13 @@ from typing import Any, Final
 import orjson
 
 from raysail.api.errors import StatusError, bad_request
-from raysail.apiserver.rest.accept import PARTIAL, PARTIAL_LIST, TABLE
+from raysail.apiserver.rest.accept import PARTIAL, PARTIAL_LIST, PLAIN, TABLE
 from raysail.apiserver.rest.answer import JSON, Answer, as_yaml, encode
 from raysail.apiserver.rest.call import Call, decoded
 from raysail.apiserver.store import Record
 from raysail.apiserver.strategy import Definition
 
+__all__ = ["PLAIN", "list_answer", "object_answer", "partial", "table"]
 _INCLUDES: Final = ("", "Object", "Metadata", "None")
 
 

@@ -142,13 +142,10 @@ async def patch(call: Call) -> Answer:
     record = call.store.latest(call.definition.collection, call.key)
     if record is None:
         raise absent(call)
-    try:
-        document = orjson.loads(call.body)
-    except orjson.JSONDecodeError as error:
-        raise bad_request(f"error decoding patch: {error}") from error
+    document = _document(call)
     old = decoded(call.definition, record.object())
     strategic = media == STRATEGIC_PATCH
-    new, unknown = patched(call.definition, old, document, media)
+    new, unknown = patched(call.definition.strategy.schema, old, document, media)
     new = orjson.loads(orjson.dumps(new))  # a patch shares subtrees with the old object
     shown = document if strategic else new
     if not isinstance(new, dict):
@@ -180,11 +177,7 @@ def _same_place(call: Call, new: dict[str, Any]) -> dict[str, Any]:
 
 async def _apply(call: Call) -> Answer:
     """Server-side apply: what the configuration says, others' fields as they are. Creates what is not there."""
-    config, twice = bodies.decode(call.body, bodies.YAML_TYPES[0], find_duplicates=True)
-    if not isinstance(config, dict):
-        raise bad_request("error decoding YAML: the configuration is not an object")
-    if twice and validation(call) == "Strict":
-        raise bad_request(f"error decoding YAML: {', '.join(f'key {path!r} already set in map' for path in twice)}")
+    config = read_yaml(call)
     record = call.store.latest(call.definition.collection, call.key)
     if record is None and call.target.subresource:
         raise absent(call)
@@ -197,7 +190,7 @@ async def _apply(call: Call) -> Answer:
             config["metadata"].setdefault("namespace", call.target.namespace)
     old = decoded(call.definition, record.object()) if record is not None else None
     manager = call.shared.ownership.manager(call.definition, call.target.subresource)
-    merged = manager.apply(old, config, manager=call.query["fieldManager"], force=_force(call), now=call.shared.now())
+    merged = manager.apply(old, config, manager=call.query["fieldManager"], force=force(call), now=call.shared.now())
     new = orjson.loads(orjson.dumps(merged))
     new.setdefault("metadata", {})
     result = call.definition.strategy.decode(new)
@@ -210,7 +203,18 @@ async def _apply(call: Call) -> Answer:
     return await replace(call, record, old, _same_place(call, new), track=False)
 
 
-def _force(call: Call) -> bool:
+def read_yaml(call: Call) -> dict[str, Any]:
+    """An apply's configuration. Raises StatusError (400)."""
+    config, twice = bodies.decode(call.body, bodies.YAML_TYPES[0], find_duplicates=True)
+    if not isinstance(config, dict):
+        raise bad_request("error decoding YAML: the configuration is not an object")
+    if twice and validation(call) == "Strict":
+        raise bad_request(f"error decoding YAML: {', '.join(f'key {path!r} already set in map' for path in twice)}")
+    return config
+
+
+def force(call: Call) -> bool:
+    """Whether an apply takes over what others own."""
     return call.query.get("force", "") in ("1", "t", "T", "true", "TRUE", "True")
 
 
@@ -224,17 +228,25 @@ def _check_options(call: Call, *, apply: bool) -> None:
         raise invalid("meta.k8s.io", "PatchOptions", "", causes)
 
 
-def patched(definition: Definition, old: Mapping[str, Any], document: Any, media: str) -> tuple[Any, list[str]]:
+def _document(call: Call) -> Any:
+    try:
+        return orjson.loads(call.body)
+    except orjson.JSONDecodeError as error:
+        raise bad_request(f"error decoding patch: {error}") from error
+
+
+def patched(node: SchemaNode, old: Mapping[str, Any], document: Any, media: str) -> tuple[Any, list[str]]:
     """The object after the patch, and what strict validation has to say about the patch itself."""
     if media == JSON_PATCH:
         return apply_json_patch(old, document), json_patch_unknown_fields(document)
     if media == MERGE_PATCH:
         return apply_merge_patch(old, document), []
-    return apply_strategic_patch(old, document, _node(definition)), []
+    return apply_strategic_patch(old, document, node), []
 
 
-def _node(definition: Definition) -> SchemaNode:
-    return definition.strategy.schema
+def patched_by(call: Call, old: Mapping[str, Any], media: str, node: SchemaNode) -> Any:
+    """What the request's patch makes of an object that is not the stored one (a Scale). Raises StatusError."""
+    return patched(node, old, _document(call), media)[0]
 
 
 async def replace(call: Call, record: Record, old: dict[str, Any], new: dict[str, Any], *, track: bool = True) -> Answer:
@@ -245,13 +257,7 @@ async def replace(call: Call, record: Record, old: dict[str, Any], new: dict[str
 async def store_changed(call: Call, record: Record, old: dict[str, Any], new: dict[str, Any], *, track: bool = True) -> bytes:
     """A changed object through update's rules into the store; gives its JSON text in the request's version."""
     definition, strategy = call.definition, call.definition.strategy
-    resource = definition.resource
-    version, uid = new["metadata"].get("resourceVersion", ""), new["metadata"].get("uid", "")
-    if uid and uid != old["metadata"]["uid"]:
-        text = f"Precondition failed: UID in precondition: {uid}, UID in object meta: {old['metadata']['uid']}"
-        raise conflict(resource.group, resource.plural, call.target.name, text)
-    if version and version != old["metadata"]["resourceVersion"]:
-        raise conflict(resource.group, resource.plural, call.target.name, MODIFIED)
+    check_version(call, new, old)
     request = call.request()
     before = orjson.loads(orjson.dumps(old))
     metadata.carry_over(new, before)
@@ -279,6 +285,17 @@ async def store_changed(call: Call, record: Record, old: dict[str, Any], new: di
     if dry_run(call):
         return encode_object(definition, new)
     return await persist(call, record.key, new)
+
+
+def check_version(call: Call, new: Mapping[str, Any], old: Mapping[str, Any]) -> None:
+    """Raises StatusError (409) when the client means another object than the one that is there."""
+    resource, metadata_ = call.definition.resource, new["metadata"]
+    version, uid = metadata_.get("resourceVersion", ""), metadata_.get("uid", "")
+    if call.verb == "update" and uid and uid != old["metadata"]["uid"]:
+        text = f"Precondition failed: UID in precondition: {uid}, UID in object meta: {old['metadata']['uid']}"
+        raise conflict(resource.group, resource.plural, call.target.name, text)
+    if version and version != old["metadata"]["resourceVersion"]:
+        raise conflict(resource.group, resource.plural, call.target.name, MODIFIED)
 
 
 async def _let_go(call: Call, obj: dict[str, Any]) -> bytes:
