@@ -125,6 +125,10 @@ class Manager:
         """Whether no controller has anything to do now (delayed keys aside)."""
         return all(controller.idle for controller in self._controllers)
 
+    def backlogs(self) -> dict[str, int]:
+        """How many keys wait, by controller."""
+        return {controller.name: controller.backlog for controller in self._controllers}
+
     def missing(self) -> list[str]:
         """The kinds that the start still waits for."""
         return sorted({informer.resource.plural for informer in self._informers.values() if not informer.synced})

@@ -1,1 +1,1 @@
-"""The controllers process: puts queue, ray and builtin together and runs them against one Kubernetes API."""
+"""The controllers process: puts queue, ray and builtin together on one manager, on one machine and on Kubernetes alike."""
