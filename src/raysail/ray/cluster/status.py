@@ -109,7 +109,7 @@ def endpoints(service: Service) -> dict[str, str]:
     """Name -> port of the head Service: where it is reached from outside, else the Pod's."""
 
     def target(port: ServicePort) -> str:
-        return str(port.node_port or port.target_port or "")
+        return str(port.node_port or port.target_port or port.port or "")
 
     return {port.name: target(port) for port in service.spec.ports or () if port.name and target(port)}
 
