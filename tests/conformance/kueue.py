@@ -52,7 +52,7 @@ def run(folder: Path, pattern: str, *, verbose: bool) -> tuple[int, int, int]:
                     continue
                 try:
                     found = runner(case)
-                except Exception:  # noqa: BLE001 - a case that breaks the planner is a failed case, with its trace
+                except Exception:  # a case that breaks the planner is a failed case, with its trace
                     found = traceback.format_exc(limit=-4).splitlines()
                 if found:
                     failed += 1

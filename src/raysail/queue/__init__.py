@@ -1,1 +1,35 @@
-"""Kueue's job: which workload may start, where and when. A pure core and thin controllers."""
+"""Kueue's job: quotas, pending queues, flavors, preemption and fairness, and the controllers around them.
+
+Pure: quota, world, workload, requests, pending, flavors, preemption, fairness, cycle, explain. Shell: cache, scheduler, writes, controllers, jobs.
+`register` puts the shell into a controllers process.
+"""
+
+from __future__ import annotations
+
+from raysail.kube.manager import Manager
+from raysail.queue.settings import QueueSettings
+
+__all__ = ["QueueSettings", "register"]
+
+
+def register(manager: Manager, settings: QueueSettings) -> None:
+    """The scheduler, the controllers of Kueue's kinds, and one reconciler for each kind of job that is switched on."""
+    from raysail.queue.cache import QueueCache
+    from raysail.queue.controllers.queues import ClusterQueueController, CohortController, LocalQueueController
+    from raysail.queue.controllers.references import register_references
+    from raysail.queue.controllers.workload import WorkloadController
+    from raysail.queue.jobs import KINDS
+    from raysail.queue.jobs.reconciler import JobReconciler, Jobs
+    from raysail.queue.scheduler import Scheduler
+
+    cache = QueueCache(manager, settings)
+    manager.add_service("scheduler", Scheduler(manager, cache, settings).run)
+    WorkloadController(manager, cache, settings)
+    ClusterQueueController(manager, cache, settings)
+    LocalQueueController(manager, cache, settings)
+    CohortController(manager, cache, settings)
+    register_references(manager, cache, settings)
+    jobs = Jobs(manager, cache, settings, KINDS.values())
+    for framework, kind in KINDS.items():
+        if framework in settings.frameworks:
+            JobReconciler(jobs, kind)

@@ -63,7 +63,13 @@ class Attempt:
     __slots__ = ("borrow", "flavor", "mode", "no_fit_reason", "possibility", "reasons")
 
     def __init__(
-        self, flavor: str, mode: Mode, borrow: int = 0, possibility: str | None = None, reasons: list[str] | None = None, no_fit_reason: str = ""
+        self,
+        flavor: str,
+        mode: Mode,
+        borrow: int = 0,
+        possibility: str | None = None,
+        reasons: list[str] | None = None,
+        no_fit_reason: str = "",
     ) -> None:
         self.flavor = flavor
         self.mode = mode
@@ -167,16 +173,15 @@ class Assignment:
 
     def to_admission(self, cluster_queue: str) -> dict[str, Any]:
         """status.admission as the API stores it."""
-        assigned = []
-        for pod_set in self.pod_sets:
-            assigned.append(
-                {
-                    "name": pod_set.name,
-                    "flavors": {resource: given.flavor for resource, given in sorted(pod_set.flavors.items())},
-                    "resourceUsage": {resource: quantity(resource, pod_set.requests.get(resource, 0)) for resource in sorted(pod_set.flavors)},
-                    "count": pod_set.count,
-                }
-            )
+        assigned = [
+            {
+                "name": pod_set.name,
+                "flavors": {resource: given.flavor for resource, given in sorted(pod_set.flavors.items())},
+                "resourceUsage": {resource: quantity(resource, pod_set.requests.get(resource, 0)) for resource in sorted(pod_set.flavors)},
+                "count": pod_set.count,
+            }
+            for pod_set in self.pod_sets
+        ]
         return {"clusterQueue": cluster_queue, "podSetAssignments": assigned}
 
     def resolve_no_fit_reason(self, queue: ClusterQueue) -> None:

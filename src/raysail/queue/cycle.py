@@ -99,7 +99,7 @@ class Entry:
         self.reason = WAITING_FOR_QUOTA
 
 
-def plan(world: World, pending: Pending, now: float, options: Options = Options(), queues: Iterable[str] | None = None) -> Plan:  # noqa: B008
+def plan(world: World, pending: Pending, now: float, options: Options = Options(), queues: Iterable[str] | None = None) -> Plan:
     """Decides for these ClusterQueues (default: all). Changes world and queues to what holds once the decisions are written."""
     result = Plan()
     names = list(queues) if queues is not None else sorted(pending.queues)
@@ -285,7 +285,9 @@ class Round:
             entry.status, entry.requeue, entry.reason = "gated", Requeue.PREEMPTION_GATED, ADMISSION_GATED
             entry.message, entry.gated, entry.info.last_scan = "Workload requires preemption, but it's gated", True, None
         elif mode is Mode.DEFERRED_FIT:
-            entry.message = "Workload has overlapping preemption targets with another workload, but will fit after these preemptions complete"
+            entry.message = (
+                "Workload has overlapping preemption targets with another workload, but will fit after these preemptions complete"
+            )
             entry.requeue, entry.reason, entry.info.last_scan = Requeue.PENDING_PREEMPTION, WAITING_FOR_PREEMPTED, None
             entry.queue.add_all(entry.net_usage())
         elif any(victim.info.key in self._leaving for victim in entry.victims):

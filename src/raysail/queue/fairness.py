@@ -93,7 +93,7 @@ def share_of(node: QuotaNode, extra: Mapping[FlavorResource, int] | None = None)
     return Share(node.fair_weight, ratio, name, tuple(keys))
 
 
-def lendable_of(node: QuotaNode) -> Amounts | dict[str, int]:
+def lendable_of(node: QuotaNode) -> dict[str, int]:
     """Per resource, what could at most be had at this node."""
     total: dict[str, int] = {}
     for key in node.root().subtree_quota:

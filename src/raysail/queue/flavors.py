@@ -9,7 +9,18 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final, NamedTuple, Protocol
 
-from raysail.queue.assignment import POSSIBILITY_ORDER, Assignment, Attempt, FlavorAssignment, Mode, NoFit, PodSetAssignment, amount_text, most_severe, quantity
+from raysail.queue.assignment import (
+    POSSIBILITY_ORDER,
+    Assignment,
+    Attempt,
+    FlavorAssignment,
+    Mode,
+    NoFit,
+    PodSetAssignment,
+    amount_text,
+    most_severe,
+    quantity,
+)
 from raysail.queue.matching import selects_labels, taint_text, untolerated_taint
 from raysail.queue.quota import Amounts, FlavorResource, height_of_lowest_fit, plus
 from raysail.queue.workload import FlavorScan, PodSetRequests, WorkloadInfo
@@ -198,9 +209,7 @@ class FlavorAssigner:
 
     def _nominated_otherwise(self, flavor: str, members: list[int], resource: str) -> bool:
         nomination = self.info.nomination
-        return bool(nomination) and all(
-            (nomination or {}).get(self.info.shapes[at].name, {}).get(resource) != flavor for at in members
-        )
+        return bool(nomination) and all((nomination or {}).get(self.info.shapes[at].name, {}).get(resource) != flavor for at in members)
 
     def _mismatch(self, name: str, members: list[int], group: ResourceGroup) -> str:
         flavor = self.flavors.get(name)
@@ -248,7 +257,9 @@ class FlavorAssigner:
                 old = self.replaced.pod_sets[at]
                 if old.flavors.get(resource, "") != flavor:
                     worst = WORST
-                    reasons.append(f"could not assign {flavor} flavor since the original workload is assigned: {old.flavors.get(resource, '')}")
+                    reasons.append(
+                        f"could not assign {flavor} flavor since the original workload is assigned: {old.flavors.get(resource, '')}"
+                    )
                     no_fit = most_severe(no_fit, NoFit.NO_MATCHING_FLAVOR)
                     break
                 amount -= old.requests.get(resource, 0)

@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterator
 from enum import StrEnum
 from typing import NamedTuple
 
-from raysail.api.selectors import Selector
 from raysail.queue.workload import WorkloadInfo, backoff_expired, find_condition, has_closed_preemption_gate
 
 
@@ -126,7 +125,8 @@ class PendingQueue:
             del self.inadmissible[key]
         known = self.active.get(key)
         if known is None and (
-            not backoff_expired(info.obj, now) or (self.strategy == "BestEffortFIFO" and info.shape_hash and info.shape_hash in self.unfit_shapes)
+            not backoff_expired(info.obj, now)
+            or (self.strategy == "BestEffortFIFO" and info.shape_hash and info.shape_hash in self.unfit_shapes)
         ):
             self.inadmissible[key] = info
             return False
@@ -158,7 +158,11 @@ class PendingQueue:
             self.preemptor = PreemptorMark(key, info.evaluated_generation, self.strategy == "BestEffortFIFO")
         newest = self.in_flight.pop(key, info)
         if newest is not info:
-            newest.last_scan, newest.evaluated_generation, newest.cluster_queue = info.last_scan, info.evaluated_generation, info.cluster_queue
+            newest.last_scan, newest.evaluated_generation, newest.cluster_queue = (
+                info.last_scan,
+                info.evaluated_generation,
+                info.cluster_queue,
+            )
             info = newest
         at_once = reason is not Requeue.NAMESPACE_MISMATCH if self.strategy == "StrictFIFO" else reason in _AT_ONCE
         flavors_left = info.last_scan is not None and info.last_scan.flavors_left()
@@ -250,6 +254,7 @@ def _may_have_become_admissible(old: WorkloadInfo, new: WorkloadInfo) -> bool:
     return (
         old.obj.spec != new.obj.spec
         or old.obj.status.reclaimable_pods != new.obj.status.reclaimable_pods
+        or old.obj.status.requeue_state != new.obj.status.requeue_state
         or find_condition(old.obj, "Evicted") != find_condition(new.obj, "Evicted")
         or find_condition(old.obj, "Requeued") != find_condition(new.obj, "Requeued")
         or has_closed_preemption_gate(old.obj) != has_closed_preemption_gate(new.obj)
@@ -265,6 +270,29 @@ class Pending:
         """namespace/name of each LocalQueue to its ClusterQueue."""
         self.where: dict[str, str] = {}
         """Key of each pending workload to the ClusterQueue it waits in."""
+        self.counts: dict[str, int] = {}
+        """Pending workloads per LocalQueue (namespace/name)."""
+        self._locals: dict[str, str] = {}
+
+    def _enter(self, info: WorkloadInfo, queue: str) -> None:
+        self._exit(info.key)
+        local = self._locals[info.key] = f"{info.namespace}/{info.local_queue}"
+        self.counts[local] = self.counts.get(local, 0) + 1
+        self.where[info.key] = queue
+
+    def _exit(self, key: str) -> None:
+        local = self._locals.pop(key, None)
+        if local is not None:
+            self.counts[local] -= 1
+            if not self.counts[local]:
+                del self.counts[local]
+        self.where.pop(key, None)
+
+    def drop(self, name: str) -> None:
+        """The ClusterQueue is gone: nothing waits in it any more."""
+        queue = self.queues.pop(name, None)
+        for info in queue.all() if queue is not None else ():
+            self._exit(info.key)
 
     def queue(self, name: str, strategy: str = "") -> PendingQueue:
         """The queue of that ClusterQueue, made where missing; `strategy` changes it."""
@@ -289,28 +317,16 @@ class Pending:
         if queue is None:
             return False
         info.cluster_queue = name
-        self.where[info.key] = name
+        self._enter(info, name)
         return queue.push(info, now)
 
     def discard(self, key: str) -> WorkloadInfo | None:
         """The workload is pending no more."""
-        queue = self.queues.get(self.where.pop(key, ""))
+        queue = self.queues.get(self.where.get(key, ""))
+        self._exit(key)
         return queue.discard(key) if queue is not None else None
 
     def get(self, key: str) -> WorkloadInfo | None:
         """The pending workload of that key."""
         queue = self.queues.get(self.where.get(key, ""))
         return queue.get(key) if queue is not None else None
-
-    def retry(self, names: Iterator[str], now: float, allowed: Callable[[str], Selector], labels: Callable[[str], object]) -> None:
-        """Parked workloads of these ClusterQueues get another chance."""
-        for name in names:
-            queue = self.queues.get(name)
-            if queue is None:
-                continue
-            selector = allowed(name)
-            queue.retry(now, lambda namespace, selector=selector: _selected(selector, labels(namespace)))  # type: ignore[misc]
-
-
-def _selected(selector: Selector, labels: object) -> bool:
-    return isinstance(labels, dict) and selector.matches(labels)

@@ -100,7 +100,11 @@ class ResourceRules:
 
     def apply(self, requests: Nanos) -> Nanos:
         """Without the excluded resources, and with the outputs of transformations."""
-        kept = {name: value for name, value in requests.items() if not name.startswith(self.excluded_prefixes)} if self.excluded_prefixes else requests
+        kept = (
+            {name: value for name, value in requests.items() if not name.startswith(self.excluded_prefixes)}
+            if self.excluded_prefixes
+            else requests
+        )
         if not any(name in self.transformations for name in kept):
             return kept
         retained: Nanos = {}

@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 
 from raysail.api.selectors import Requirement, Selector
 from raysail.queue.cycle import Options
-from raysail.queue.requests import ResourceRules
+from raysail.queue.requests import NO_RULES, ResourceRules
 
+ALL_BUT_SYSTEM = Selector((Requirement("kubernetes.io/metadata.name", "NotIn", frozenset(("kube-system", "kueue-system"))),))
 DEFAULT_FRAMEWORKS = ("batch/job", "ray.io/rayjob", "ray.io/raycluster", "ray.io/rayservice")
-SYSTEM_NAMESPACES = frozenset(("kube-system", "kueue-system"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,14 +48,14 @@ class QueueSettings:
 
     frameworks: tuple[str, ...] = DEFAULT_FRAMEWORKS
     manage_jobs_without_queue_name: bool = False
-    managed_jobs_namespace_selector: Selector = Selector((Requirement("kubernetes.io/metadata.name", "NotIn", SYSTEM_NAMESPACES),))
+    managed_jobs_namespace_selector: Selector = ALL_BUT_SYSTEM
     label_keys_to_copy: tuple[str, ...] = ()
     annotation_keys_to_copy: tuple[str, ...] = ()
     wait_for_pods_ready: WaitForPodsReady | None = WaitForPodsReady()
     fair_sharing_strategies: tuple[str, ...] | None = None
     """None: fair sharing is off. Empty: on, with Kueue's default strategies."""
     admission_fair_sharing: AdmissionFairSharing | None = None
-    resources: ResourceRules = ResourceRules()
+    resources: ResourceRules = NO_RULES
     retention_after_finished_seconds: float | None = None
     retention_after_deactivated_seconds: float | None = None
     feature_gates: Mapping[str, bool] = field(default_factory=dict)

@@ -50,7 +50,9 @@ class PodSetShape:
 
     __slots__ = ("count", "min_count", "name", "spec", "topology_request")
 
-    def __init__(self, name: str, count: int, min_count: int | None, spec: dict[str, Any], topology_request: Mapping[str, Any] | None) -> None:
+    def __init__(
+        self, name: str, count: int, min_count: int | None, spec: dict[str, Any], topology_request: Mapping[str, Any] | None
+    ) -> None:
         self.name = name
         self.count = count
         self.min_count = min_count
@@ -270,8 +272,8 @@ def may_be_queued(obj: Workload) -> bool:
 
 
 def counts_as_usage(obj: Workload) -> bool:
-    """Whether its reservation counts against the quota."""
-    return has_reservation(obj) and not is_finished(obj) and is_active(obj) and obj.status.admission is not None
+    """Whether its reservation counts against the quota: until it is given back, also while a deactivated job is still stopping."""
+    return has_reservation(obj) and not is_finished(obj) and obj.status.admission is not None
 
 
 def backoff_expired(obj: Workload, now: float) -> bool:

@@ -18,7 +18,7 @@ from raysail.api.kueue import ResourceFlavor as ResourceFlavorObject
 from raysail.api.quantity import NANO, parse_nano
 from raysail.queue.quota import Amounts, CohortNode, FlavorResource, Journal, Quota, QuotaNode
 from raysail.queue.requests import LimitSummary, to_amount
-from raysail.queue.workload import WorkloadInfo
+from raysail.queue.workload import WorkloadInfo, is_admitted
 
 NEVER = "Never"
 
@@ -73,6 +73,28 @@ class Flavor:
         )
 
 
+class Tally:
+    """What the workloads of one queue hold: how many, how much; and of that, those that are admitted."""
+
+    __slots__ = ("admitted", "reserved", "reserving", "used")
+
+    def __init__(self) -> None:
+        self.reserving = 0
+        self.admitted = 0
+        self.reserved: Amounts = {}
+        self.used: Amounts = {}
+
+    def count(self, info: WorkloadInfo, sign: int) -> None:
+        """Adds (1) or takes away (-1) a workload."""
+        admitted = is_admitted(info.obj)
+        self.reserving += sign
+        self.admitted += sign if admitted else 0
+        for key, amount in info.usage().items():
+            self.reserved[key] = self.reserved.get(key, 0) + sign * amount
+            if admitted:
+                self.used[key] = self.used.get(key, 0) + sign * amount
+
+
 class ClusterQueue(QuotaNode):
     """A ClusterQueue: its rules and the workloads that hold its quota."""
 
@@ -89,6 +111,7 @@ class ClusterQueue(QuotaNode):
         "preemption",
         "stop_policy",
         "strategy",
+        "tally",
         "wanted_cohort",
         "workloads",
     )
@@ -110,6 +133,7 @@ class ClusterQueue(QuotaNode):
         self.generation = 0
         """Goes up when quota is freed or changed in the tree: a flavor scan from before says nothing any more."""
         self.workloads: dict[str, WorkloadInfo] = {}
+        self.tally = Tally()
         self.not_ready: set[str] = set()
 
     def group_of(self, resource: str) -> ResourceGroup | None:
@@ -231,6 +255,8 @@ class World:
         self.cohorts: dict[str, Cohort] = {}
         self.namespaces: dict[str, Mapping[str, str]] = {}
         self.limits: dict[str, Mapping[str, LimitSummary]] = {}
+        self.local_tallies: dict[str, Tally] = {}
+        """What the workloads of each LocalQueue (namespace/name) hold."""
         self.cycles = 0
         """Rounds of planning so far."""
         self.holders: dict[str, str] = {}
@@ -255,7 +281,8 @@ class World:
         queue = self.cluster_queues.pop(name, None)
         if queue is None:
             return
-        for key in queue.workloads:
+        for key in list(queue.workloads):
+            self._tally(queue, queue.workloads[key], -1)
             self.holders.pop(key, None)
         self._place(queue, "")
 
@@ -359,6 +386,7 @@ class World:
         queue.workloads[info.key] = info
         self.holders[info.key] = queue.name
         queue.add_all(info.usage())
+        self._tally(queue, info, 1)
         return True
 
     def remove_workload(self, key: str) -> WorkloadInfo | None:
@@ -370,8 +398,17 @@ class World:
         queue.not_ready.discard(key)
         if info is not None:
             queue.remove_all(info.usage())
+            self._tally(queue, info, -1)
             self.bump(queue.root())
         return info
+
+    def _tally(self, queue: ClusterQueue, info: WorkloadInfo, sign: int) -> None:
+        queue.tally.count(info, sign)
+        name = f"{info.namespace}/{info.local_queue}"
+        local = self.local_tallies.setdefault(name, Tally())
+        local.count(info, sign)
+        if not local.reserving:
+            del self.local_tallies[name]
 
     def workload(self, key: str) -> WorkloadInfo | None:
         """The counted workload of that key."""

@@ -82,7 +82,8 @@ class StatusWriter:
                     raise
                 current = await self._read(obj)
                 continue
-            return self._absorb(answer)
+            written: V | None = self._absorb(answer)
+            return written
         return None
 
     async def patch(self, obj: Object, patch: dict[str, Any], *, guarded: bool = True) -> Any:

@@ -62,9 +62,7 @@ def assign(case: Case) -> list[str]:
     if given.get("preemptWorkloadSlice"):
         old = scene.info(given["preemptWorkloadSlice"]["Obj"])
     oracle = StubbedOracle(given.get("simulationResult"))
-    assigner = FlavorAssigner(
-        info, queue, scene.world.flavors, oracle, fair_sharing=bool(given.get("enableFairSharing")), replaced=old
-    )
+    assigner = FlavorAssigner(info, queue, scene.world.flavors, oracle, fair_sharing=bool(given.get("enableFairSharing")), replaced=old)
     return _compare(assigner.assign(), case)
 
 

@@ -70,7 +70,8 @@ def _workload(obj: Json) -> Any:
     kept = {**obj, "metadata": {k: v for k, v in obj["metadata"].items() if k not in ("resourceVersion", "creationTimestamp")}}
     status = {**(obj.get("status") or {})}
     status["conditions"] = {
-        c["type"]: {k: v for k, v in c.items() if k not in ("lastTransitionTime", "observedGeneration")} for c in status.get("conditions") or ()
+        c["type"]: {k: v for k, v in c.items() if k not in ("lastTransitionTime", "observedGeneration")}
+        for c in status.get("conditions") or ()
     }
     status["admissionChecks"] = [{k: v for k, v in c.items() if k != "lastTransitionTime"} for c in status.get("admissionChecks") or ()]
     kept["status"] = status
@@ -106,7 +107,9 @@ def _wanted_events(case: Case) -> list[Json]:
     return sorted(
         (
             {
-                "key": f"{event['Key'].get('Namespace', '')}/{event['Key'].get('Name', '')}" if isinstance(event["Key"], dict) else event["Key"],
+                "key": f"{event['Key'].get('Namespace', '')}/{event['Key'].get('Name', '')}"
+                if isinstance(event["Key"], dict)
+                else event["Key"],
                 "type": event.get("EventType", ""),
                 "reason": event.get("Reason", ""),
                 **({"message": event.get("Message", "")} if texts else {}),

@@ -101,7 +101,7 @@ class Scene:
         for decision in plan.decisions:
             match decision:
                 case Admit():
-                    obj, status, generation = self._status(decision.info.key)
+                    _, status, generation = self._status(decision.info.key)
                     held = has_reservation(decision.info.obj)
                     queue = self.world.cluster_queues[decision.cluster_queue]
                     flavors = {given.flavor for pod_set in decision.assignment.pod_sets for given in pod_set.flavors.values()}
@@ -111,11 +111,11 @@ class Scene:
                         self._replace(decision)
                 case Preempt():
                     for at, victim in enumerate(decision.victims):
-                        obj, status, generation = self._status(victim.info.key)
+                        _, status, generation = self._status(victim.info.key)
                         message = evict_victim(status, decision, at, self.now, generation)
                         self.events += events_of_preemption(decision, at, message)
                 case Wait():
-                    obj, status, generation = self._status(decision.info.key)
+                    _, status, generation = self._status(decision.info.key)
                     tell_waiting(status, decision, self.now, generation)
                     self.events.append(event_of_waiting(decision))
         _ = options

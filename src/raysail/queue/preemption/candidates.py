@@ -77,9 +77,10 @@ class CandidateSearch:
 
     def ordered(self, now: float, *, by_usage: bool) -> list[Candidate]:
         """All of them: first those already on their way out; each time the hierarchy's, then the cohort's, then the queue's own."""
-        parts = []
-        for found in (self.hierarchical, self.by_priority, self.same_queue):
-            parts.append(sorted(found, key=lambda candidate: order_of(candidate.info, self.queue.name, now, by_usage=by_usage)))
+        parts = [
+            sorted(found, key=lambda candidate: order_of(candidate.info, self.queue.name, now, by_usage=by_usage))
+            for found in (self.hierarchical, self.by_priority, self.same_queue)
+        ]
         leaving = [candidate for part in parts for candidate in part if candidate.info.is_evicted()]
         staying = [candidate for part in parts for candidate in part if not candidate.info.is_evicted()]
         return leaving + staying

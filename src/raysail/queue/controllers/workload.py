@@ -1,0 +1,134 @@
+"""Workloads: everything about them but scheduling. The decisions are `raysail.queue.lifecycle`'s."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from raysail.api.errors import is_not_found
+from raysail.api.kueue import LocalQueue, Workload
+from raysail.api.resources import WORKLOADS
+from raysail.kube.controller import Controller
+from raysail.kube.informer import Key
+from raysail.kube.manager import Manager
+from raysail.queue.cache import QueueCache
+from raysail.queue.controllers.finalizer import FINALIZER
+from raysail.queue.cycle import inadmissible
+from raysail.queue.lifecycle import Seen, Step, next_step
+from raysail.queue.settings import QueueSettings
+from raysail.queue.workload import has_reservation
+from raysail.queue.writes import StatusWriter
+
+
+class WorkloadController:
+    """Takes each Workload one step further."""
+
+    def __init__(self, manager: Manager, cache: QueueCache, settings: QueueSettings) -> None:
+        self.cache = cache
+        self.settings = settings
+        self.clock = manager.clock
+        self.client = manager.client
+        self.events = manager.events
+        self.writer = StatusWriter(manager.client, WORKLOADS, cache.workloads)
+        self.controller = Controller("workload", self.reconcile, settings.parallel("Workload.kueue.x-k8s.io", 10))
+        self.controller.watches(cache.workloads)
+        cache.local_queues.on_change(self._local_queue_changed)
+        cache.on_activity.append(self._cluster_queue_changed)
+        cache.cluster_queues.on_change(lambda old, new: self._cluster_queue_changed((new or old).metadata.name))  # type: ignore[union-attr]
+        manager.add(self.controller)
+
+    def _local_queue_changed(self, old: LocalQueue | None, new: LocalQueue | None) -> None:
+        if (
+            old is not None
+            and new is not None
+            and old.spec == new.spec
+            and old.metadata.deletion_timestamp == new.metadata.deletion_timestamp
+        ):
+            return
+        obj = new if new is not None else old
+        if obj is not None:
+            self._enqueue_queue(obj.metadata.namespace, obj.metadata.name)
+
+    def _cluster_queue_changed(self, name: str) -> None:
+        for local in self.cache.local_queues.by_index("cluster_queue", name):
+            self._enqueue_queue(local.metadata.namespace, local.metadata.name)
+
+    def _enqueue_queue(self, namespace: str, name: str) -> None:
+        for workload in self.cache.workloads.by_index("queue", (namespace, name)):
+            self.controller.enqueue(workload.metadata.key)
+
+    async def reconcile(self, key: Key) -> float | None:
+        """One step."""
+        workload = self.cache.workloads.get(*key)
+        if workload is None:
+            return None
+        step = next_step(workload, self.seen(workload), self.settings, self.clock.now())
+        if step.nothing:
+            return step.again
+        await self._do(workload, step)
+        return None
+
+    def seen(self, workload: Workload) -> Seen:
+        """What surrounds it now."""
+        cache = self.cache
+        local = cache.local_queues.get(workload.metadata.namespace, workload.spec.queue_name)
+        name = local.spec.cluster_queue if local is not None else ""
+        reserved = has_reservation(workload) and workload.status.admission is not None
+        if reserved and workload.status.admission is not None:
+            name = workload.status.admission.cluster_queue or name
+        obj = cache.cluster_queues.get("", name) if name else None
+        queue = cache.world.cluster_queues.get(name)
+        refused: str | None = None
+        checks: tuple[str, ...] = ()
+        if queue is not None:
+            if not reserved:
+                refused = inadmissible(cache.world, queue, cache.info(workload))
+            checks = self._checks(workload, queue)
+        waiting = cache.pending.queues.get(name)
+        return Seen(
+            local,
+            name,
+            obj is not None,
+            obj is not None and obj.metadata.deletion_timestamp is not None,
+            (obj.spec.stop_policy or "None") if obj is not None else "None",
+            queue is not None and queue.active,
+            checks,
+            refused,
+            waiting.unfit_reason(f"{key[0]}/{key[1]}") if waiting is not None and (key := workload.metadata.key) else "",
+        )
+
+    def _checks(self, workload: Workload, queue: Any) -> tuple[str, ...]:
+        admission = workload.status.admission
+        if admission is not None:
+            flavors = {flavor for given in admission.pod_set_assignments for flavor in (given.flavors or {}).values()}
+            return tuple(sorted(queue.checks_for(flavors)))
+        every = queue.all_flavors()
+        return tuple(sorted(name for name, only in queue.checks.items() if not only or only >= every))
+
+    async def _do(self, workload: Workload, step: Step) -> None:
+        written: Workload | None = workload
+        if step.status is not None:
+            status = step.status
+            version = workload.metadata.resource_version
+
+            def change(current: Workload, present: dict[str, Any]) -> bool:
+                if current.metadata.resource_version != version:
+                    return False  # decided on another version: the change enqueues it again
+                present.clear()
+                present.update(status)
+                return True
+
+            written = await self.writer.change(workload, change)
+        if step.deactivate:
+            written = await self.writer.patch(workload, {"spec": {"active": False}})
+        if step.drop_finalizer and FINALIZER in (workload.metadata.finalizers or ()):
+            kept = [each for each in workload.metadata.finalizers or () if each != FINALIZER]
+            await self.writer.patch(workload, {"metadata": {"finalizers": kept or None}})
+        if step.delete and workload.metadata.deletion_timestamp is None:
+            try:
+                await self.client.delete(WORKLOADS, workload.metadata.name, workload.metadata.namespace, uid=workload.metadata.uid)
+            except Exception as error:
+                if not is_not_found(error):
+                    raise
+        if written is not None:
+            for type_, reason, message in step.events:
+                self.events.event(workload, type_, reason, message, reason)

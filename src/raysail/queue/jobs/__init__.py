@@ -1,0 +1,11 @@
+"""The kinds of job that the queue can hold back: one module each. `KINDS` has them by the framework name of Kueue's configuration."""
+
+from collections.abc import Mapping
+from typing import Final
+
+from raysail.queue.jobs.batch_job import BatchJob
+from raysail.queue.jobs.kind import JobKind
+from raysail.queue.jobs.ray_cluster import RayClusterKind
+from raysail.queue.jobs.ray_job import RayJobKind
+
+KINDS: Final[Mapping[str, JobKind]] = {kind.framework: kind for kind in (BatchJob(), RayClusterKind(), RayJobKind())}

@@ -1,0 +1,171 @@
+"""What the queue must know about a kind of job to hold it back: pure questions about the object, and what starting and stopping change in it.
+
+A kind is a subclass of `JobKind` in a module of its own. Jobs are read as plain spec and status: what the queue changes are pod templates, which
+pass through. Source: Kueue pkg/controller/jobframework/interface.go.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import msgspec
+from msgspec import field
+
+from raysail.api.kueue import names
+from raysail.api.meta import Object
+from raysail.api.resources import Resource
+from raysail.queue.podset import PodSetConflictError, PodSetInfo
+
+JsonObject = dict[str, Any]
+
+
+class Job(Object, frozen=True):
+    """Any job: metadata typed, spec and status plain."""
+
+    spec: JsonObject = field(default_factory=dict)
+    status: JsonObject = field(default_factory=dict)
+
+    @property
+    def labels(self) -> Mapping[str, str]:
+        """Its labels."""
+        return self.metadata.labels or {}
+
+    @property
+    def annotations(self) -> Mapping[str, str]:
+        """Its annotations."""
+        return self.metadata.annotations or {}
+
+    @property
+    def queue_name(self) -> str:
+        """The LocalQueue it wants; empty for none."""
+        return self.labels.get(names.QUEUE_NAME_LABEL) or self.annotations.get(names.QUEUE_NAME_LABEL) or ""
+
+
+class Ended(NamedTuple):
+    """How a job ended."""
+
+    message: str
+    success: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One write to a job: the whole new spec and metadata changes; or, with `status`, a merge patch of its status."""
+
+    spec: JsonObject | None = None
+    annotations: Mapping[str, str | None] | None = None
+    status: JsonObject | None = None
+
+
+class InvalidJobError(Exception):
+    """The job cannot be turned into a Workload; the message says why."""
+
+
+class JobKind:
+    """One kind. Every method is pure; `spec` dicts handed out are copies to change."""
+
+    framework = ""
+    """Name in the configuration's integrations.frameworks."""
+    resource: Resource
+    never_finishes = False
+
+    # what is it doing?
+
+    def suspended(self, job: Job) -> bool:
+        """Whether it is told not to run."""
+        return bool(job.spec.get("suspend"))
+
+    def active(self, job: Job) -> bool:
+        """Whether Pods of it may still run. Quota is given back only when this is false."""
+        raise NotImplementedError
+
+    def finished(self, job: Job) -> Ended | None:
+        """How it ended; None while it has not."""
+        raise NotImplementedError
+
+    def pods_ready(self, job: Job) -> bool:
+        """Whether all its Pods are ready or done."""
+        raise NotImplementedError
+
+    def skip(self, job: Job) -> bool:
+        """Whether the queue has nothing to do with it in spite of its queue name."""
+        return False
+
+    def on_hold(self, job: Job) -> bool:
+        """Whether it waits for its user, and should hold no quota meanwhile."""
+        return False
+
+    # what does it need?
+
+    def pod_sets(self, job: Job) -> list[JsonObject]:
+        """spec.podSets of its Workload. Raises InvalidJobError."""
+        raise NotImplementedError
+
+    def reclaimable(self, job: Job) -> dict[str, int] | None:
+        """Pods per pod set that have done their part; None where the kind cannot tell."""
+        return None
+
+    def priority_class(self, job: Job) -> str | None:
+        """The PriorityClass that counts; None: that of the first pod template that names one."""
+        return None
+
+    # start and stop
+
+    def start(self, job: Job, infos: Sequence[PodSetInfo]) -> Step:
+        """Unsuspended, with the infos injected. Raises PodSetConflictError."""
+        raise NotImplementedError
+
+    def stop(self, job: Job, infos: Sequence[PodSetInfo]) -> list[Step]:
+        """Suspended, templates restored (no infos: left as they are). Empty where it is stopped already."""
+        raise NotImplementedError
+
+
+def check_length(infos: Sequence[PodSetInfo], expected: int) -> None:
+    """Raises PodSetConflictError where the admission does not have as many pod sets as the job."""
+    if len(infos) != expected:
+        raise PodSetConflictError(f"invalid podset infos: expecting {expected} podset, got {len(infos)}")
+
+
+def topology_request(
+    template: Mapping[str, Any], *, pod_index_label: str = "", sub_group_index_label: str = "", sub_group_count: int | None = None
+) -> JsonObject | None:
+    """spec.podSets[].topologyRequest from the template's annotations (Kueue jobframework/tas.go). Raises InvalidJobError."""
+    annotations = (template.get("metadata") or {}).get("annotations") or {}
+    request: JsonObject = {}
+    if names.POD_SET_REQUIRED_TOPOLOGY_ANNOTATION in annotations:
+        request["required"] = annotations[names.POD_SET_REQUIRED_TOPOLOGY_ANNOTATION]
+    elif names.POD_SET_PREFERRED_TOPOLOGY_ANNOTATION in annotations:
+        request["preferred"] = annotations[names.POD_SET_PREFERRED_TOPOLOGY_ANNOTATION]
+    elif names.POD_SET_UNCONSTRAINED_TOPOLOGY_ANNOTATION in annotations:
+        request["unconstrained"] = annotations[names.POD_SET_UNCONSTRAINED_TOPOLOGY_ANNOTATION] in ("1", "t", "T", "true", "TRUE", "True")
+    try:
+        if names.POD_SET_SLICE_REQUIRED_TOPOLOGY_CONSTRAINTS_ANNOTATION in annotations:
+            request["podsetSliceRequiredTopologyConstraints"] = msgspec.json.decode(
+                annotations[names.POD_SET_SLICE_REQUIRED_TOPOLOGY_CONSTRAINTS_ANNOTATION]
+            )
+        elif names.POD_SET_SLICE_REQUIRED_TOPOLOGY_ANNOTATION in annotations and names.POD_SET_SLICE_SIZE_ANNOTATION in annotations:
+            request["podSetSliceRequiredTopology"] = annotations[names.POD_SET_SLICE_REQUIRED_TOPOLOGY_ANNOTATION]
+            request["podSetSliceSize"] = int(annotations[names.POD_SET_SLICE_SIZE_ANNOTATION])
+    except (ValueError, msgspec.DecodeError) as error:
+        raise InvalidJobError(f"the topology annotations of a pod template cannot be read: {error}") from error
+    if pod_index_label:
+        request["podIndexLabel"] = pod_index_label
+    if sub_group_index_label:
+        request["subGroupIndexLabel"] = sub_group_index_label
+    if sub_group_count is not None:
+        request["subGroupCount"] = sub_group_count
+    if request and names.POD_SET_GROUP_NAME_ANNOTATION in annotations:
+        request["podSetGroupName"] = annotations[names.POD_SET_GROUP_NAME_ANNOTATION]
+    return request or None
+
+
+def pod_set(name: str, template: JsonObject, count: int, *, min_count: int | None = None, topology: JsonObject | None = None) -> JsonObject:
+    """One entry of spec.podSets; names are lower-cased, as Kueue does."""
+    made: JsonObject = {"name": name.lower(), "template": template, "count": count}
+    if min_count is not None:
+        made["minCount"] = min_count
+    if topology is not None:
+        made["topologyRequest"] = topology
+    return made

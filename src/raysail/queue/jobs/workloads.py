@@ -1,0 +1,177 @@
+"""From a job to its Workload: name, pod sets, priority; and whether an existing Workload still stands for the job. Pure.
+
+Source: Kueue pkg/controller/jobframework/workload_names.go, utils.go, reconciler.go (ConstructWorkload, EquivalentToWorkload, ExtractPriority).
+"""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Final
+
+import msgspec
+
+from raysail.api.kueue import Workload, WorkloadPriorityClass, names
+from raysail.api.meta import owner_reference
+from raysail.api.scheduling import PriorityClass
+from raysail.queue.jobs.kind import Job, JobKind, JsonObject
+from raysail.queue.podset import MissingFlavorError, PodSetConflictError, equal_pod_sets, infos_of_admission, inject
+from raysail.queue.workload import has_reservation, is_admitted
+from raysail.queue.world import Flavor
+
+FINALIZER: Final = "kueue.x-k8s.io/resource-in-use"
+MAX_NAME: Final = 253
+_HASH_LENGTH: Final = 5
+
+
+def workload_name(kind: str, group: str, name: str, uid: str, extra: str = "", *, longest: int = MAX_NAME) -> str:
+    """`<kind>-<name>-<hash>`: the same for the same job, in every process."""
+    prefix = f"{kind.lower()}-{name}"[: longest - 1 - _HASH_LENGTH]
+    text = "\n".join([kind, group, name, uid, *([extra] if extra else [])])
+    return f"{prefix}-{hashlib.sha1(text.encode()).hexdigest()[:_HASH_LENGTH]}"  # noqa: S324 - Kueue's names, not security
+
+
+def name_for(kind: JobKind, job: Job, *, short: bool = False) -> str:
+    """The name of the Workload of this job; an elastic one's has its generation in it."""
+    extra = str(job.metadata.generation) if job.annotations.get(names.ELASTIC_JOB_ANNOTATION) == "true" else ""
+    resource = kind.resource
+    return workload_name(resource.kind, resource.group, job.metadata.name, job.metadata.uid, extra, longest=63 if short else MAX_NAME)
+
+
+def pod_sets_of(kind: JobKind, job: Job) -> list[JsonObject]:
+    """The job's pod sets, without environment variables that are given twice (the last one counts). Raises InvalidJobError."""
+    found = kind.pod_sets(job)
+    for pod_set in found:
+        spec = pod_set["template"].get("spec") or {}
+        for container in (*(spec.get("initContainers") or ()), *(spec.get("containers") or ())):
+            if container.get("env"):
+                container["env"] = _last_of_each(container["env"])
+    return found
+
+
+def _last_of_each(variables: list[JsonObject]) -> list[JsonObject]:
+    last = {variable.get("name"): at for at, variable in enumerate(variables)}
+    return [variable for at, variable in enumerate(variables) if last[variable.get("name")] == at]
+
+
+def maximum_execution_time(job: Job) -> int | None:
+    """The label max-exec-time-seconds, where it is a positive number."""
+    text = job.labels.get(names.MAX_EXEC_TIME_SECONDS_LABEL, "")
+    return int(text) if text.isascii() and text.isdigit() and int(text) > 0 else None
+
+
+def prebuilt_name(job: Job) -> str:
+    """The Workload that the job names itself; empty for none."""
+    return job.annotations.get(names.PREBUILT_WORKLOAD_NAME) or job.labels.get(names.PREBUILT_WORKLOAD_NAME) or ""
+
+
+def construct(
+    kind: JobKind, job: Job, *, labels_to_copy: Iterable[str] = (), annotations_to_copy: Iterable[str] = (), short_names: bool = False
+) -> JsonObject:
+    """The Workload of a job, without its priority. Raises InvalidJobError."""
+    annotations = {
+        key: value
+        for key, value in job.annotations.items()
+        if key.startswith(names.PROVISIONING_REQUEST_ANNOTATION_PREFIX) or key in annotations_to_copy
+    }
+    if gates := job.annotations.get(names.ADMISSION_GATED_BY_ANNOTATION):
+        annotations[names.ADMISSION_GATED_BY_ANNOTATION] = gates
+    labels = {key: job.labels[key] for key in labels_to_copy if key in job.labels}
+    labels[names.JOB_UID_LABEL] = job.metadata.uid
+    owner = {
+        "apiVersion": kind.resource.api_version,
+        "kind": kind.resource.kind,
+        "metadata": {"name": job.metadata.name, "uid": job.metadata.uid},
+    }
+    spec: JsonObject = {"podSets": pod_sets_of(kind, job), "queueName": job.queue_name}
+    limit = maximum_execution_time(job)
+    if limit is not None:
+        spec["maximumExecutionTimeSeconds"] = limit
+    metadata: JsonObject = {
+        "name": name_for(kind, job, short=short_names),
+        "namespace": job.metadata.namespace,
+        "labels": labels,
+        "finalizers": [FINALIZER],
+        "ownerReferences": [owner_reference(owner)],
+    }
+    if annotations:
+        metadata["annotations"] = annotations
+    return {"apiVersion": "kueue.x-k8s.io/v1beta2", "kind": "Workload", "metadata": metadata, "spec": spec}
+
+
+class MissingPriorityClassError(Exception):
+    """A priority class that a job names does not exist. `workload_class`: it is a WorkloadPriorityClass."""
+
+    def __init__(self, name: str, *, workload_class: bool) -> None:
+        self.name = name
+        self.workload_class = workload_class
+        plural = "workloadpriorityclasses.kueue.x-k8s.io" if workload_class else "priorityclasses.scheduling.k8s.io"
+        super().__init__(f'{plural} "{name}" not found')
+
+
+def priority_of(
+    job: Job,
+    kind: JobKind,
+    pod_sets: Iterable[Mapping[str, Any]],
+    workload_class: Callable[[str], WorkloadPriorityClass | None],
+    pod_class: Callable[[str], PriorityClass | None],
+    default_class: PriorityClass | None,
+) -> tuple[JsonObject | None, int]:
+    """(priorityClassRef, priority): the job's WorkloadPriorityClass, else a PriorityClass of its Pods, else the global default, else 0."""
+    name = job.labels.get(names.PRIORITY_CLASS_LABEL, "")
+    if name:
+        found = workload_class(name)
+        if found is None:
+            raise MissingPriorityClassError(name, workload_class=True)
+        return {"group": "kueue.x-k8s.io", "kind": "WorkloadPriorityClass", "name": name}, found.value
+    own = kind.priority_class(job)
+    if own is None:
+        specs = ((pod_set.get("template") or {}).get("spec") or {} for pod_set in pod_sets)
+        own = next((spec["priorityClassName"] for spec in specs if spec.get("priorityClassName")), "")
+    chosen = pod_class(own) if own else default_class
+    if chosen is None and own:
+        raise MissingPriorityClassError(own, workload_class=False)
+    if chosen is None:
+        return None, 0
+    return {"group": "scheduling.k8s.io", "kind": "PriorityClass", "name": chosen.metadata.name}, chosen.value
+
+
+def matches(kind: JobKind, job: Job, workload: Workload, flavors: Mapping[str, Flavor]) -> bool:
+    """Whether the Workload stands for the job as it is. Raises InvalidJobError."""
+    owner = workload.metadata.controller_owner()
+    if owner is None or owner.name != job.metadata.name or owner.uid != job.metadata.uid:
+        return False
+    if workload.spec.maximum_execution_time_seconds != maximum_execution_time(job):
+        return False
+    return matches_pod_sets(kind, job, workload, flavors)
+
+
+def matches_pod_sets(kind: JobKind, job: Job, workload: Workload, flavors: Mapping[str, Flavor]) -> bool:
+    """Whether the pod sets are the job's: as they are, or as they run under the admission."""
+    own = pod_sets_of(kind, job)
+    stored: list[JsonObject] = msgspec.to_builtins(workload.spec.pod_sets)
+    loose = is_admitted(workload)
+    running = _running_pod_sets(workload, stored, flavors)
+    if running is not None:
+        if equal_pod_sets(own, running, ignore_tolerations=loose):
+            return True
+        return kind.suspended(job) and equal_pod_sets(own, stored, ignore_tolerations=loose)
+    return equal_pod_sets(own, stored, ignore_tolerations=loose)
+
+
+def _running_pod_sets(workload: Workload, stored: list[JsonObject], flavors: Mapping[str, Flavor]) -> list[JsonObject] | None:
+    if not has_reservation(workload):
+        return None
+    try:
+        infos = {info.name: info for info in infos_of_admission(workload, flavors)}
+        running = copy.deepcopy(stored)
+        partial = any(p.get("minCount") is not None and p.get("count", 0) > p["minCount"] for p in running)
+        for pod_set in running:
+            info = infos[pod_set["name"]]
+            inject(pod_set["template"], info)
+            if partial and pod_set.get("minCount") is not None:
+                pod_set["count"] = info.count
+    except (KeyError, PodSetConflictError, MissingFlavorError):
+        return None  # what runs cannot be told; then only the plain pod sets count
+    return running
