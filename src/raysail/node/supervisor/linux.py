@@ -30,7 +30,11 @@ _PR_SET_NAME: Final = 15
 _PR_SET_CHILD_SUBREAPER: Final = 36
 _SYS_PIVOT_ROOT: Final = {"x86_64": 155, "aarch64": 41}
 
+_SYS_CLONE: Final = {"x86_64": 56, "aarch64": 220}
+_SIGCHLD: Final = 17
+
 _libc: Final = ctypes.CDLL(None, use_errno=True)
+_libc_with_lock: Final = ctypes.PyDLL(None, use_errno=True)
 
 
 def _check(result: int, what: str) -> None:
@@ -82,6 +86,26 @@ def set_hostname(name: str) -> None:
     """Of this UTS namespace. Raises OSError."""
     text = os.fsencode(name)
     _check(_libc.sethostname(text, ctypes.c_size_t(len(text))), "sethostname")
+
+
+def fork_into_pid_namespace() -> int:
+    """Like `os.fork`, but the child is process 1 of a new PID namespace. Raises OSError.
+
+    unshare(CLONE_NEWPID) would serve one child only: to come back for the next one takes rights over our own namespace that an ordinary user lacks.
+    """
+    number = _SYS_CLONE.get(os.uname().machine)
+    if number is None:
+        raise OSError(f"no clone number known for {os.uname().machine}")
+    ctypes.pythonapi.PyOS_BeforeFork()
+    pid: int = _libc_with_lock.syscall(ctypes.c_long(number), ctypes.c_ulong(CLONE_NEWPID | _SIGCHLD), None, None, None, None)
+    if pid == 0:
+        ctypes.pythonapi.PyOS_AfterFork_Child()
+        return 0
+    error = ctypes.get_errno()
+    ctypes.pythonapi.PyOS_AfterFork_Parent()
+    if pid < 0:
+        raise OSError(error, f"clone: {os.strerror(error)}")
+    return pid
 
 
 def die_with_parent() -> None:

@@ -69,7 +69,6 @@ class Server:
         self._connections: dict[int, socket.socket] = {}
         self._partial: dict[int, tuple[bytes, list[int]]] = {}
         self._poll = select.poll()
-        self._pid_namespace = os.open("/proc/self/ns/pid", os.O_RDONLY | os.O_CLOEXEC) if self._own_pids else -1
         self._wake, wake_write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         signal.set_wakeup_fd(wake_write, warn_on_full_buffer=False)
         signal.signal(signal.SIGCHLD, lambda *_: None)
@@ -155,22 +154,15 @@ class Server:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
         log_folder = os.open(spec["log_folder"], os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         stdin, kept = self._stdin_of(spec)
-        if self._own_pids:
-            linux.unshare(linux.CLONE_NEWPID)
-        try:
-            pid = os.fork()
-            if pid == 0:
-                code = 128
-                try:
-                    ours.close()
-                    self._close_all_but({theirs.fileno(), log_folder, stdin, kept})
-                    code = container.run(spec, theirs, log_folder, stdin, self._own_pids)
-                finally:
-                    os._exit(code)
-        finally:
-            if self._own_pids:
-                # The next container gets a namespace of its own, which can only be made from our own one.
-                linux.setns(self._pid_namespace, linux.CLONE_NEWPID)
+        pid = linux.fork_into_pid_namespace() if self._own_pids else os.fork()
+        if pid == 0:
+            code = 128
+            try:
+                ours.close()
+                self._close_all_but({theirs.fileno(), log_folder, stdin, kept})
+                code = container.run(spec, theirs, log_folder, stdin, self._own_pids)
+            finally:
+                os._exit(code)
         theirs.close()
         os.close(log_folder)
         if stdin >= 0:
