@@ -1,0 +1,68 @@
+"""What of Kueue's Configuration decides about admission."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+from raysail.api.selectors import Requirement, Selector
+
+DEFAULT_GATES: Final[Mapping[str, bool]] = {
+    "AdmissionGatedBy": True,
+    "ConcurrentAdmission": False,
+    "ElasticJobsViaWorkloadSlices": True,
+    "PartialAdmission": True,
+    "PriorityBoost": False,
+    "RejectUpdatesToCQWithInvalidOnFlavors": False,
+    "SkipAncestorCheckForDeletedWorkloads": True,
+    "TASMultiLayerTopology": True,
+    "TASValidateWorkloadSliceSize": True,
+    "TopologyAwareScheduling": True,
+    "ValidateRayAndSparkJobUpdates": True,
+    "WorkloadIdentifierAnnotations": True,
+    "WorkloadPriorityClassDefaulting": True,
+    "WorkloadValidateResourcesAreNonNegative": True,
+    "WorkloadValidationForPodSetMetadata": True,
+}
+"""Feature gates that admission looks at, with Kueue's defaults."""
+
+FRAMEWORKS: Final = frozenset(
+    {
+        "batch/job",
+        "kubeflow.org/mpijob",
+        "ray.io/rayjob",
+        "ray.io/raycluster",
+        "ray.io/rayservice",
+        "jobset.x-k8s.io/jobset",
+        "kubeflow.org/paddlejob",
+        "kubeflow.org/pytorchjob",
+        "kubeflow.org/tfjob",
+        "kubeflow.org/xgboostjob",
+        "kubeflow.org/jaxjob",
+        "workload.codeflare.dev/appwrapper",
+        "trainer.kubeflow.org/trainjob",
+        "pod",
+        "deployment",
+        "statefulset",
+    }
+)
+"""Kinds of jobs that are held back where the configuration names none (`integrations.frameworks`)."""
+
+MANAGED_NAMESPACES: Final = Selector(
+    (Requirement("kubernetes.io/metadata.name", "NotIn", frozenset({"kube-system", "kueue-system"})),),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class AdmissionSettings:
+    """`manageJobsWithoutQueueName`, `managedJobsNamespaceSelector`, `integrations.frameworks` and feature gates that differ from their default."""
+
+    manage_jobs_without_queue_name: bool = False
+    managed_namespaces: Selector | None = MANAGED_NAMESPACES
+    frameworks: frozenset[str] = FRAMEWORKS
+    gates: Mapping[str, bool] = field(default_factory=dict)
+
+    def enabled(self, gate: str) -> bool:
+        """Whether a feature gate is on. Raises KeyError for one that admission does not know."""
+        return self.gates[gate] if gate in self.gates else DEFAULT_GATES[gate]
