@@ -1,4 +1,4 @@
-"""Reading a request body: JSON or YAML into a dict, with the fields that came twice."""
+"""Reading a request body: JSON, YAML or protobuf into a dict, with the fields that came twice."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import orjson
 import yaml
 
 from raysail.api.errors import StatusError, bad_request
+from raysail.apiserver.protobuf import decode_object
 
 JSON_TYPE: Final = "application/json"
 YAML_TYPES: Final = ("application/yaml", "application/x-yaml", "text/yaml", "text/x-yaml")
@@ -40,6 +41,8 @@ def decode(body: bytes, media: str, *, find_duplicates: bool) -> tuple[Any, list
     """The value, and the paths of keys that came twice (empty unless asked for). Raises StatusError (400, 415)."""
     if media in YAML_TYPES:
         return _decode_yaml(body)
+    if media == PROTOBUF_TYPE:
+        return decode_object(body), []
     if media != JSON_TYPE:
         raise unsupported(media)
     try:
