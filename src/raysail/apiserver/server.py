@@ -13,7 +13,7 @@ from raysail.api.openapi import builtin_node, schema_name
 from raysail.api.resources import Resource
 from raysail.apiserver import bootstrap, subresources
 from raysail.apiserver.access.pki import Pki
-from raysail.apiserver.admission import Admission
+from raysail.apiserver.admission import Admission, kubernetes
 from raysail.apiserver.custom_kinds import CustomKinds
 from raysail.apiserver.customresources import DefinitionStrategy
 from raysail.apiserver.discovery import Discovery, Pages
@@ -45,11 +45,15 @@ class ApiServer:
             self.registry.add(definition)
         self.gate = StoreGate(self.store, settings.admin_tokens, pki.service_account_key.read_bytes(), now)
         self.custom_kinds = CustomKinds(self.store, self.registry, now, _conversion_of)
-        shared = Shared(self.store, self.registry, Admission(), Ownership(self.registry), now, settings.limits)
+        shared = Shared(self.store, self.registry, self._admission(), Ownership(self.registry), now, settings.limits)
         pages = Pages(Discovery(self.registry), None, {"ping": lambda: "", "store": self._store_health})
         self.application = Application(shared, self.gate, pages)
         subresources.install(self.application, self.gate)
         self._sweeper: asyncio.Task[None] | None = None
+
+    def _admission(self) -> Admission:
+        settings = self.settings
+        return Admission([*kubernetes.first(self.store, settings.service_cidr, settings.node_ports), *kubernetes.last(self.store)])
 
     async def start(self) -> None:
         """Serves custom kinds and makes what every cluster has."""

@@ -4,8 +4,8 @@ The write path (`apiserver.rest`) does what is the same for all kinds: metadata,
 A `Strategy` does what differs: which fields exist, what is filled in, what is refused, what an update may change. Built-in kinds have theirs in
 `apiserver.kinds`, custom ones theirs in `apiserver.customresources`. All methods are pure; times come in through `Request.now`.
 
-Order of a create: decode → prepare_for_create → default → (admission) → validate → store.
-Order of an update or patch: decode → prepare_for_update → default → (admission) → validate_update → store.
+Order of a create: decode → default → (owners noted) → (admission) → prepare_for_create → default → validate → store.
+Order of an update or patch: decode → prepare_for_update → default → (owners noted) → (admission) → validate_update → store.
 As in k8s.io/apiserver pkg/registry/rest/{create,update}.go.
 """
 

@@ -121,7 +121,7 @@ def forbidden(user: User, request: Attributes, reason: str = "") -> StatusError:
     """The 403 that kube-apiserver answers (responsewriters/errors.go)."""
     if not request.resource:
         message = f'forbidden: User "{user.name}" cannot {request.verb} path "{request.path}"'
-        return StatusError("Forbidden", message + (f": {reason}" if reason else ""))
+        return StatusError("Forbidden", message + (f": {reason}" if reason else ""), empty_details=True)
     qualified = f"{request.resource}.{request.group}" if request.group else request.resource
     combined = f"{request.resource}/{request.subresource}" if request.subresource else request.resource
     where = f'in the namespace "{request.namespace}"' if request.namespace else "at the cluster scope"

@@ -90,9 +90,9 @@ class Discovery:
             },
         )
 
-    def custom_group(self, group: str) -> bool:
-        """Whether the group's kinds come from CRDs."""
-        return any(definition.custom for definition in self._registry.definitions() if definition.resource.group == group)
+    def own_group(self, group: str) -> bool:
+        """Whether it is one of Kubernetes' own groups."""
+        return any(not definition.custom for definition in self._registry.definitions() if definition.resource.group == group)
 
     def paths(self) -> list[str]:
         """The roots of all groups and versions, for GET /."""
@@ -144,7 +144,9 @@ class Discovery:
 
 def _aggregated_resource(definition: Definition) -> dict[str, Any]:
     resource = definition.resource
-    own = {"group": resource.group, "version": resource.version, "kind": resource.kind}
+    # Kubernetes' own kinds leave group and version to the list they stand in.
+    place = (resource.group, resource.version) if definition.custom else ("", "")
+    own = {"group": place[0], "version": place[1], "kind": resource.kind}
     entry: dict[str, Any] = {
         "resource": resource.plural,
         "responseKind": own,

@@ -32,7 +32,7 @@ class Pages:
             return await self._openapi(path, query, accept) if self._openapi else None
         health = _health_root(path)
         if health:
-            return self._health(health, path, query) if method in ("GET", "HEAD") else _not_allowed()
+            return self._health(health, path, query)
         if path.rstrip("/") in ("/api", "/apis") or path.startswith(("/api/", "/apis/")):
             if method not in ("GET", "HEAD"):
                 return _not_allowed()
@@ -56,7 +56,7 @@ class Pages:
             body = self._discovery.group(parts[1])
         else:
             body = self._discovery.resource_list(parts[1], parts[2])
-            if body is None and self._discovery.custom_group(parts[1]):
+            if body is None and self._discovery.own_group(parts[1]):
                 return error_answer(
                     StatusError("NotFound", "the server could not find the requested resource", empty_details=True)
                 )

@@ -47,4 +47,4 @@ def negotiate(accept: str) -> Form:
             if wanted not in (OBJECT, TABLE, PARTIAL, PARTIAL_LIST, DISCOVERY):
                 continue
             return Form(wanted, media == "application/yaml", group, version)
-    raise StatusError("NotAcceptable", f"only the following media types are accepted: {_SERVED}", 406)
+    raise StatusError("NotAcceptable", f"406: Not Acceptable\n\nAvailable representations: {_SERVED}", 406, empty_details=True)

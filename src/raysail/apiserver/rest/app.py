@@ -8,6 +8,7 @@ from functools import partial
 from typing import Final, Protocol
 
 from raysail.api.errors import StatusError
+from raysail.api.selectors import SelectorError, parse_fields
 from raysail.apiserver.access.authorization import Attributes
 from raysail.apiserver.access.users import User
 from raysail.apiserver.rest import deleting, reading, writing
@@ -25,6 +26,8 @@ Connector = Callable[[Call, Scope, Receive, Send], Awaitable[None]]
 
 _BODY_VERBS: Final = frozenset({"create", "update", "patch", "delete", "deletecollection"})
 _READ_SUBRESOURCES: Final = frozenset({"status", "resize", "ephemeralcontainers", "approval"})
+_ACROSS_NAMESPACES: Final = frozenset({"list", "watch", "deletecollection"})
+NOT_ALLOWED_TEXT: Final = "the server does not allow this method on the requested resource"
 NOT_FOUND_TEXT: Final = "404 page not found\n"
 
 
@@ -111,7 +114,8 @@ class Application:
     ) -> Answer | None:
         """The answer, or None where the connection was answered on the way (a watch, a stream)."""
         namespace = target.namespace
-        attributes = Attributes(verb or target.method.lower(), target.group, target.plural, target.subresource, namespace, target.name)
+        name = target.name or _only_name(query)
+        attributes = Attributes(verb or target.method.lower(), target.group, target.plural, target.subresource, namespace, name)
         user = self.gate.authorize(user, attributes, scope)
         definition = self.shared.registry.find(target.group, target.version, target.plural)
         if definition is None:
@@ -119,6 +123,10 @@ class Application:
         resource = definition.resource
         if not resource.namespaced and target.namespace and not (target.plural == "namespaces" and target.name == target.namespace):
             return self._no_resource(target)
+        if resource.namespaced and not namespace and verb not in _ACROSS_NAMESPACES:
+            if definition.custom:
+                return text_answer(NOT_FOUND_TEXT, 404)
+            raise StatusError("MethodNotAllowed", NOT_ALLOWED_TEXT, empty_details=True)
         headers = scope["headers"]
         call = Call(self.shared, target, verb, definition, query, headers, user, warnings=warnings)
         if definition.deprecation_warning:
@@ -155,7 +163,7 @@ class Application:
             if name in _READ_SUBRESOURCES and verb in ("get", "update", "patch"):
                 return _VERBS[verb]
             raise method_not_allowed(call)
-        if target.name and verb == "create":
+        if target.name and verb == "create" and not definition.custom:
             raise method_not_allowed(call)
         if not target.name and verb in ("update", "patch"):
             raise method_not_allowed(call)
@@ -167,11 +175,9 @@ class Application:
         return _VERBS[verb]
 
     def _no_resource(self, target: Target) -> Answer:
-        if target.group and not self.shared.registry.serves(target.group, target.version):
-            custom = any(d.custom for d in self.shared.registry.definitions() if d.resource.group == target.group)
-            if not custom:
-                return text_answer(NOT_FOUND_TEXT, 404)
-        return error_answer(page_missing())
+        """404: a Status below Kubernetes' own groups, plain text elsewhere, as its two servers behind one address answer."""
+        own = any(not d.custom for d in self.shared.registry.definitions() if d.resource.group == target.group)
+        return error_answer(page_missing()) if own else text_answer(NOT_FOUND_TEXT, 404)
 
     async def _other(self, scope: Scope, user: User) -> Answer:
         method, path = scope["method"], scope["path"]
@@ -222,6 +228,18 @@ _VERBS: Final[dict[str, Handler]] = {
 _PLAIN_VERBS: Final = {"GET": "get", "HEAD": "head", "POST": "post", "PUT": "put", "PATCH": "patch", "DELETE": "delete"}
 
 
+def _only_name(query: dict[str, str]) -> str:
+    """The one object that a list or watch can show, where its field selector says so: such a request is authorised by name."""
+    selector = query.get("fieldSelector", "")
+    if not selector:
+        return ""
+    try:
+        terms = parse_fields(selector)
+    except SelectorError:
+        return ""
+    return next((term.value for term in terms if term.path == "metadata.name" and term.equal), "")
+
+
 async def read_body(receive: Receive, limit: int) -> bytes:
     """The whole body. Raises StatusError (413) when it is longer than the limit."""
     message = await receive()
@@ -254,5 +272,9 @@ def page_missing() -> StatusError:
 
 
 def method_not_allowed(call: Call) -> StatusError:
-    """405."""
-    return StatusError("MethodNotAllowed", "the server does not allow this method on the requested resource", empty_details=True)
+    """405; custom kinds name the verb."""
+    if call.definition.custom:
+        resource, verb = call.definition.resource, call.verb or call.target.method.lower()
+        text = f'{verb} is not supported on resources of kind "{call.definition.group_resource}"'
+        return StatusError("MethodNotAllowed", text, details={"group": resource.group, "kind": resource.plural})
+    return StatusError("MethodNotAllowed", NOT_ALLOWED_TEXT, empty_details=True)

@@ -170,6 +170,8 @@ async def remove(call: Call, record: Record, options: Options) -> tuple[dict[str
     call.shared.admission.admit(operation_of(call, "delete", None, orjson.loads(orjson.dumps(obj)), name=obj["metadata"]["name"]))
     meta = obj["metadata"]
     before = orjson.dumps(obj)
+    if not call.definition.resource.group and call.target.plural == "namespaces":
+        _terminate(call, obj)
     graceful, pending = _grace(call, obj, options)
     if pending:
         return obj, False
@@ -180,7 +182,8 @@ async def remove(call: Call, record: Record, options: Options) -> tuple[dict[str
         meta.pop("finalizers", None)
     if not graceful and finalizers:
         _mark(call, meta)
-    if finalizers or (graceful and meta["deletionGracePeriodSeconds"] > 0):
+    held = finalizers or (obj.get("spec") or {}).get("finalizers") and call.target.plural == "namespaces"
+    if held or (graceful and meta["deletionGracePeriodSeconds"] > 0):
         if orjson.dumps(obj) == before or options.dry_run:
             return obj, False
         change = await asyncio.shield(call.store.put(definition.collection, record.key, encoder(definition, obj)))
@@ -189,6 +192,19 @@ async def remove(call: Call, record: Record, options: Options) -> tuple[dict[str
         return obj, True
     change = await asyncio.shield(call.store.delete(definition.collection, record.key, encoder(definition, obj)))
     return decoded(definition, change.last.object()), True
+
+
+def _terminate(call: Call, namespace: dict[str, Any]) -> None:
+    """A namespace goes in two steps: it is marked, and once its content is gone its finalizer goes (pkg/registry/core/namespace/storage)."""
+    meta = namespace["metadata"]
+    if not meta.get("deletionTimestamp"):
+        meta["deletionTimestamp"] = format_time(call.shared.now())
+        namespace.setdefault("status", {})["phase"] = "Terminating"
+    elif (namespace.get("spec") or {}).get("finalizers"):
+        text = (
+            "The system is ensuring all content is removed from this namespace.  Upon completion, this namespace will automatically be purged by the system."
+        )
+        raise conflict("", "namespaces", meta["name"], text)
 
 
 def check_preconditions(call: Call, obj: Mapping[str, Any], options: Options) -> None:

@@ -93,6 +93,38 @@ def carry_over(obj: dict[str, Any], old: Mapping[str, Any]) -> None:
     metadata.pop("selfLink", None)
 
 
+def deduplicate_owners(metadata: dict[str, Any]) -> list[str]:
+    """Drops owner references that say the same twice; gives the warning about it, if any (handlers/create.go dedupOwnerReferences)."""
+    owners = metadata.get("ownerReferences")
+    if not isinstance(owners, list) or len(owners) < 2:
+        return []
+    kept: list[Any] = []
+    again: list[str] = []
+    for owner in owners:
+        if owner in kept:
+            again.append(str(owner.get("uid", "")) if isinstance(owner, dict) else "")
+        else:
+            kept.append(owner)
+    if not again:
+        return []
+    metadata["ownerReferences"] = kept
+    shown = ", ".join(dict.fromkeys(again))
+    return [
+        ".metadata.ownerReferences contains duplicate entries; API server dedups owner references in 1.20+, and may reject such requests"
+        f" as early as 1.24; please fix your requests; duplicate UID(s) observed: {shown}"
+    ]
+
+
+def finalizer_warnings(metadata: Mapping[str, Any], old: Mapping[str, Any] | None) -> list[str]:
+    """What a custom object is told about new finalizers without a domain."""
+    known = {*(old or {}).get("finalizers", ()), ORPHAN, FOREGROUND}
+    return [
+        f'metadata.finalizers: "{name}": prefer a domain-qualified finalizer name to avoid accidental conflicts with other finalizer writers'
+        for name in metadata.get("finalizers") or ()
+        if "/" not in name and name not in known
+    ]
+
+
 def tidy(metadata: dict[str, Any]) -> None:
     """Drops what Go would not write: empty maps, lists and texts."""
     for key in [key for key, value in metadata.items() if value is None or value == {} or value == [] or value == ""]:
@@ -120,7 +152,12 @@ def faults(obj: Mapping[str, Any], definition: Definition) -> list[Cause]:
 
 
 def update_faults(obj: Mapping[str, Any], old: Mapping[str, Any]) -> list[Cause]:
-    """What an update may not do to metadata."""
+    """What an update may not do to metadata. Twice each: Kubernetes checks once for all kinds and once for the kind, and says so."""
+    found = _update_faults(obj, old)
+    return [*found, *found]
+
+
+def _update_faults(obj: Mapping[str, Any], old: Mapping[str, Any]) -> list[Cause]:
     metadata, was = obj["metadata"], old["metadata"]
     found: list[Cause] = []
     if was.get("deletionTimestamp"):
@@ -185,10 +222,10 @@ def _owner_faults(owners: list[Mapping[str, Any]]) -> list[Cause]:
 
 def _finalizer_faults(finalizers: list[str], definition: Definition) -> list[Cause]:
     found = []
-    for name in finalizers:
+    for index, name in enumerate(finalizers):
         found += [_invalid("metadata.finalizers", name, text) for text in qualified_name_faults(name)]
         if "/" not in name and not definition.custom and definition.resource.group in _CORE_GROUPS and name not in _STANDARD_FINALIZERS:
-            found.append(_invalid("metadata.finalizers", name, "name is neither a standard finalizer name nor is it fully qualified"))
+            found.append(_invalid(f"metadata.finalizers[{index}]", name, "name is neither a standard finalizer name nor is it fully qualified"))
     if ORPHAN in finalizers and FOREGROUND in finalizers:
         found.append(_invalid("metadata.finalizers", finalizers, f"finalizer {ORPHAN} and {FOREGROUND} cannot be both set"))
     return found

@@ -65,10 +65,10 @@ def parse_target(method: str, path: str) -> Target | None:
 
 
 def verb_of(target: Target, query: dict[str, str]) -> str:
-    """The API verb: get, list, watch, create, update, patch, delete, deletecollection. Empty for methods that have none."""
+    """The API verb: get, list, watch, create, update, patch, delete, deletecollection. Empty for methods that have none (HEAD, OPTIONS)."""
     method = target.method
-    if method in ("GET", "HEAD"):
-        if target.old_watch or (_true(query.get("watch")) and not target.subresource and (target.is_collection or "watch" in query)):
+    if method == "GET":
+        if target.old_watch or (target.is_collection and _true(query.get("watch"))):
             return "watch"
         return "list" if target.is_collection else "get"
     if method == "DELETE" and target.is_collection:

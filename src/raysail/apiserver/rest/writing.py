@@ -60,11 +60,13 @@ _PUT_NEEDS_VERSION: Final = frozenset(
         "mutatingadmissionpolicybindings",
     }
 )
+_MANAGER_BYTES: Final = 128
 MODIFIED: Final = "the object has been modified; please apply your changes to the latest version and try again"
 
 
 async def create(call: Call) -> Answer:
     """POST to a collection."""
+    check_manager(call)
     obj, faults = read_object(call)
     report_fields(call, faults)
     prepare_identity(call, obj)
@@ -80,22 +82,24 @@ async def store_new(call: Call, obj: dict[str, Any], *, track: bool = True) -> b
     definition, strategy = call.definition, call.definition.strategy
     now = call.shared.now()
     metadata.fill_for_create(obj, definition, call.target.namespace, now)
+    call.warnings += metadata.deduplicate_owners(obj["metadata"])
     name = obj["metadata"].get("name", "")
     request = call.request()
-    strategy.prepare_for_create(obj, request)
     strategy.default(obj)
     if track:
         call.shared.ownership.track(call, None, obj)
     operation = operation_of(call, "create", obj, None, name=name)
     call.shared.admission.admit(operation)
-    if definition.custom:  # what admission put in may have defaults of its own, as after a webhook
-        strategy.default(obj)
+    strategy.prepare_for_create(obj, request)
+    strategy.default(obj)  # what admission put in may have defaults of its own
     metadata.tidy(obj["metadata"])
     causes = [*strategy.validate(obj, request), *metadata.faults(obj, definition)]
     if causes:
-        raise refused(definition, obj["metadata"].get("name", ""), causes)
+        raise refused(definition, obj, causes)
     call.shared.admission.validate(operation)
     call.warnings += strategy.warnings(obj)
+    if definition.custom:
+        call.warnings += metadata.finalizer_warnings(obj["metadata"], None)
     key = f"{call.target.namespace}/{name}" if definition.resource.namespaced else name
     present = call.store.latest(definition.collection, key)
     if present is not None:
@@ -107,6 +111,7 @@ async def store_new(call: Call, obj: dict[str, Any], *, track: bool = True) -> b
 
 async def update(call: Call) -> Answer:
     """PUT of an object or a subresource that shares its shape."""
+    check_manager(call)
     new, faults = read_object(call)
     report_fields(call, faults)
     given = new["metadata"].get("name", "")
@@ -135,6 +140,8 @@ async def patch(call: Call) -> Answer:
     media = bodies.media_type(call.header(b"content-type"))
     served = [JSON_PATCH, MERGE_PATCH, APPLY_PATCH] if call.definition.custom else [JSON_PATCH, MERGE_PATCH, STRATEGIC_PATCH, APPLY_PATCH]
     if media not in served:
+        if not call.definition.custom:
+            raise StatusError("UnsupportedMediaType", "415: Unsupported Media Type", empty_details=True)
         raise bodies.unsupported(media, ", ".join(served))
     _check_options(call, apply=media == APPLY_PATCH)
     if media == APPLY_PATCH:
@@ -197,6 +204,10 @@ async def _apply(call: Call) -> Answer:
     new = result.object
     if old is None or record is None:
         prepare_identity(call, new)
+        if new["metadata"].get("uid"):
+            resource, uid = call.definition.resource, new["metadata"]["uid"]
+            text = f"uid mismatch: the provided object specified uid {uid}, and no existing object was found"
+            raise conflict(resource.group, resource.plural, call.target.name, text)
         # Whoever applies what is not there creates it, and needs the right to.
         call.authorize_create()
         return forms.object_answer(call, await store_new(call, new, track=False), HTTPStatus.CREATED)
@@ -218,7 +229,20 @@ def force(call: Call) -> bool:
     return call.query.get("force", "") in ("1", "t", "T", "true", "TRUE", "True")
 
 
+def check_manager(call: Call) -> None:
+    """Raises StatusError (422) for a field manager whose name is too long or cannot be printed."""
+    name = call.query.get("fieldManager", "")
+    causes = []
+    if len(name.encode()) > _MANAGER_BYTES:
+        causes.append(Cause("FieldValueTooLong", f"Too long: may not be more than {_MANAGER_BYTES} bytes", "fieldManager"))
+    if not name.isprintable():
+        causes.append(Cause("FieldValueInvalid", f"Invalid value: {orjson.dumps(name).decode()}: should only contain printable characters", "fieldManager"))
+    if causes:
+        raise invalid("meta.k8s.io", _options_kind(call), "", causes)
+
+
 def _check_options(call: Call, *, apply: bool) -> None:
+    check_manager(call)
     causes = []
     if apply and not call.query.get("fieldManager"):
         causes.append(Cause("FieldValueRequired", "Required value: is required for apply patch", "fieldManager"))
@@ -261,6 +285,7 @@ async def store_changed(call: Call, record: Record, old: dict[str, Any], new: di
     request = call.request()
     before = orjson.loads(orjson.dumps(old))
     metadata.carry_over(new, before)
+    call.warnings += metadata.deduplicate_owners(new["metadata"])
     strategy.prepare_for_update(new, before, request)
     strategy.default(new)
     if track:
@@ -272,14 +297,16 @@ async def store_changed(call: Call, record: Record, old: dict[str, Any], new: di
     metadata.tidy(new["metadata"])
     causes = [*metadata.faults(new, definition), *metadata.update_faults(new, before), *strategy.validate_update(new, before, request)]
     if causes:
-        raise refused(definition, call.target.name, causes)
+        raise refused(definition, new, causes)
     call.shared.admission.validate(operation)
     call.warnings += strategy.warnings(new)
+    if definition.custom:
+        call.warnings += metadata.finalizer_warnings(new["metadata"], before["metadata"])
     if "generation" in before["metadata"] and strategy.spec_changed(new, before):
         new["metadata"]["generation"] = before["metadata"]["generation"] + 1
     finished = before["metadata"].get("deletionTimestamp") and not new["metadata"].get("finalizers")
     if finished and not before["metadata"].get("deletionGracePeriodSeconds") and before["metadata"].get("finalizers"):
-        return await _let_go(call, new)
+        return await _let_go(call, before, new)
     if new == old or settle_times(new, old):
         return encode_object(definition, old)
     if dry_run(call):
@@ -298,12 +325,11 @@ def check_version(call: Call, new: Mapping[str, Any], old: Mapping[str, Any]) ->
         raise conflict(resource.group, resource.plural, call.target.name, MODIFIED)
 
 
-async def _let_go(call: Call, obj: dict[str, Any]) -> bytes:
-    """The last finalizer left an object that is being deleted: now it goes."""
+async def _let_go(call: Call, old: dict[str, Any], new: dict[str, Any]) -> bytes:
+    """The last finalizer left an object that is being deleted: now it goes. Watches see it as it was last stored."""
     if not dry_run(call):
-        change = await call.store.delete(call.definition.collection, call.key, encoder(call.definition, obj))
-        obj = decoded(call.definition, change.last.object())
-    return encode_object(call.definition, obj)
+        await asyncio.shield(call.store.delete(call.definition.collection, call.key, encoder(call.definition, old)))
+    return encode_object(call.definition, new)
 
 
 # Bodies.
@@ -317,7 +343,7 @@ def read_object(call: Call) -> tuple[dict[str, Any], list[str]]:
     kind, version = definition.resource.kind, definition.resource.version
     if not isinstance(value, dict):
         raise bad_request(f'{kind} in version "{version}" cannot be handled as a {kind}: the body is not an object')
-    _check_type(definition, value)
+    _check_type(definition, value, call.body)
     if value.get("metadata") is None:
         value["metadata"] = {}
     try:
@@ -333,12 +359,19 @@ def _texts(result: Decoded) -> list[str]:
     return [f'unknown field "{path}"' for path in result.unknown] + [f'duplicate field "{path}"' for path in result.duplicate]
 
 
-def _check_type(definition: Definition, obj: dict[str, Any]) -> None:
+def _check_type(definition: Definition, obj: dict[str, Any], text: bytes = b"") -> None:
     resource = definition.resource
     given_version, given_kind = obj.get("apiVersion") or "", obj.get("kind") or ""
+    if definition.custom and text and not (given_version and given_kind):
+        # Custom objects have no Go type to fall back on.
+        missing, shown = ("Kind" if not given_kind else "apiVersion"), text.decode("utf-8", "replace")
+        brief = shown if len(shown) <= 35 else shown[:35] + " ..."
+        raise bad_request(f"the object provided is unrecognized (must be of type {resource.kind}): Object '{missing}' is missing in '{shown}' ({brief})")
     if given_version and given_version != resource.api_version:
-        text = f"the API version in the data ({given_version}) does not match the expected API version ({resource.api_version})"
-        raise bad_request(text)
+        message = f"the API version in the data ({given_version}) does not match the expected API version ({resource.api_version})"
+        raise bad_request(message)
+    if definition.custom and given_kind:
+        return  # another kind is a fault of the object, found by validation
     if given_kind and given_kind != resource.kind:
         raise bad_request(f'{given_kind} in version "{resource.version}" cannot be handled as a {resource.kind}: no kind "{given_kind}" is registered here')
     obj["kind"], obj["apiVersion"] = resource.kind, resource.api_version
@@ -447,9 +480,9 @@ def encode_object(definition: Definition, obj: Mapping[str, Any]) -> bytes:
     return orjson.dumps({"kind": obj["kind"], "apiVersion": obj["apiVersion"], **rest})
 
 
-def refused(definition: Definition, name: str, causes: list[Cause]) -> StatusError:
-    """422 of the kind."""
-    return invalid(definition.resource.group, definition.resource.kind, name, causes)
+def refused(definition: Definition, obj: Mapping[str, Any], causes: list[Cause]) -> StatusError:
+    """422 of the kind that the object says it is."""
+    return invalid(definition.resource.group, obj.get("kind") or definition.resource.kind, obj["metadata"].get("name", ""), causes)
 
 
 def _taken(call: Call, name: str, present: Record) -> StatusError:

@@ -56,7 +56,7 @@ async def _bind(call: Call, body: dict[str, Any], name: str) -> Answer:
     key = f"{call.target.namespace}/{name}"
     record = call.store.latest("pods", key)
     if record is None:
-        raise not_found("", "pods/binding", name)
+        raise not_found("", "pods", name)
     pod = record.object()
     for wanted, field in ((metadata.get("uid"), "uid"), (metadata.get("resourceVersion"), "resourceVersion")):
         if wanted and wanted != pod["metadata"][field]:

@@ -27,6 +27,8 @@ class Reviews:
         """POST of a review."""
         body, faults = read_object(call)
         report_fields(call, faults)
+        said, _ = bodies.decode(call.body, bodies.media_type(call.header(b"content-type")), find_duplicates=False)
+        body["kind"] = said.get("kind") or ""  # refusals name the kind only where the client did
         return forms.object_answer(call, encode(self._answer(call, body)), 201)
 
     def _answer(self, call: Call, body: JsonObject) -> JsonObject:

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from raysail.api.errors import Cause, StatusError, bad_request, invalid
+from raysail.api.selectors import FieldRequirement
 from raysail.apiserver.rest.call import Call, Receive, Send
 from raysail.apiserver.rest.reading import reach
 from raysail.apiserver.rest.selection import Selection, selection_of
@@ -94,7 +95,7 @@ def start_of(call: Call) -> Start:
     if causes:
         raise invalid("meta.k8s.io", "ListOptions", "", causes)
     if version and not version.isdigit():
-        raise StatusError("InternalError", f'Internal error occurred: strconv.ParseUint: parsing "{version}": invalid syntax', 500)
+        raise StatusError("", f'strconv.ParseUint: parsing "{version}": invalid syntax', 500)
     wanted = int(version) if version not in ("", "0") else None
     if initial in ("1", "true", "True"):
         return Start(wanted, True, bookmarks, bookmarks)
@@ -139,8 +140,6 @@ async def _leave(receive: Receive, task: asyncio.Task[None]) -> None:
 
 
 def _only(selection: Selection, call: Call) -> Selection:
-    from raysail.api.selectors import FieldRequirement
-
     return Selection(selection.labels, (*selection.fields, FieldRequirement("metadata.name", call.target.name)), False)
 
 
