@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 import secrets
+from pathlib import Path
 
 from raysail.instance.addresses import API_PORT, Addresses, claim
-from raysail.instance.home import Home, InstanceError, Settings
+from raysail.instance.home import Home, InstanceError, Settings, current
 
 
 def run_apiserver(home: Home) -> None:
@@ -33,7 +34,9 @@ def run_apiserver(home: Home) -> None:
             )
         )
     except SocketInUse as error:
-        raise InstanceError(f"{error}: another program has taken the address of this instance; `raysail down` and `raysail up` choose a free one") from error
+        raise InstanceError(
+            f"{error}: another program has taken the address of this instance; `raysail down` and `raysail up` choose a free one"
+        ) from error
 
 
 def _prepared(home: Home) -> Settings:
@@ -62,3 +65,27 @@ def _admin_token(home: Home) -> str:
         return token
 
 
+def run_operator(arguments: list[str]) -> int:
+    """The controllers with these flags; alone, or with `--home DIR` only, those of the instance. The exit status."""
+    from raysail.operator.__main__ import command
+
+    if not arguments or arguments[0] == "--home":
+        home = Home(Path(arguments[1]).absolute()) if len(arguments) > 1 else current()
+        return command([*instance_arguments(home), *arguments[2:]])
+    return command(arguments)
+
+
+def instance_arguments(home: Home) -> list[str]:
+    """The flags of an instance's controllers: everything runs, and what only makes sense on one machine is on."""
+    settings = home.read_settings()
+    flags = [
+        f"--socket={home.api_socket}",
+        "--controllers=*",
+        f"--ray-token={'true' if settings.ray_token_authentication else 'false'}",
+        "--submit-early",
+        "--resolve-services",
+        f"--root-ca-file={home.pki / 'ca.crt'}",
+        f"--volumes-folder={home.volumes}",
+    ]
+    flags += [f"--queue-config={settings.queue_config}"] if settings.queue_config else []
+    return flags + ([f"--config={settings.operator_config}"] if settings.operator_config else [])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import click
@@ -30,7 +31,7 @@ def operator(arguments: tuple[str, ...]) -> None:
     """Run the controllers alone, against the instance or any Kubernetes API (--kubeconfig); KubeRay's and Kueue's flags are accepted."""
     from raysail.cli.components import run_operator
 
-    run_operator(list(arguments))
+    sys.exit(run_operator(list(arguments)))
 
 
 @click.command()
