@@ -40,8 +40,12 @@ _TOKEN: Final = re.compile(
     """,
     re.VERBOSE | re.ASCII | re.DOTALL,
 )
-_RAW: Final = re.compile(r"""(?P<prefix>[bB]?[rR]|[rR][bB])(?:\"\"\"(?P<t1>.*?)\"\"\"|'''(?P<t2>.*?)'''|"(?P<t3>[^"\n\r]*)"|'(?P<t4>[^'\n\r]*)')""", re.DOTALL)
-_ESCAPE: Final = re.compile(r"\\(?:([abfnrtv\\?\"'`])|[xX]([0-9a-fA-F]{2})|u([0-9a-fA-F]{4})|U([0-9a-fA-F]{8})|([0-3][0-7]{2})|(.)|$)", re.DOTALL)
+_RAW: Final = re.compile(
+    r"""(?P<prefix>[bB]?[rR]|[rR][bB])(?:\"\"\"(?P<t1>.*?)\"\"\"|'''(?P<t2>.*?)'''|"(?P<t3>[^"\n\r]*)"|'(?P<t4>[^'\n\r]*)')""", re.DOTALL
+)
+_ESCAPE: Final = re.compile(
+    r"\\(?:([abfnrtv\\?\"'`])|[xX]([0-9a-fA-F]{2})|u([0-9a-fA-F]{4})|U([0-9a-fA-F]{8})|([0-3][0-7]{2})|(.)|$)", re.DOTALL
+)
 _SIMPLE: Final = {"a": "\a", "b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t", "v": "\v"}
 
 
@@ -116,7 +120,7 @@ def _escaped(match: re.Match[str], at: int) -> str:
 
 
 def _bytes_value(body: str, at: int) -> bytes:
-    """In bytes, \\x and octal escapes are single bytes, everything else is UTF-8."""
+    """In bytes, hexadecimal and octal escapes are single bytes, everything else is UTF-8."""
     out = bytearray()
     last = 0
     for match in _ESCAPE.finditer(body):

@@ -77,7 +77,29 @@ def optional_of(value: Type) -> Type:
 
 
 RESERVED: Final = frozenset(
-    "true false null in as break const continue else for function if import let loop package namespace return var void while".split()
+    [
+        "true",
+        "false",
+        "null",
+        "in",
+        "as",
+        "break",
+        "const",
+        "continue",
+        "else",
+        "for",
+        "function",
+        "if",
+        "import",
+        "let",
+        "loop",
+        "package",
+        "namespace",
+        "return",
+        "var",
+        "void",
+        "while",
+    ]
 )
 _ESCAPES: Final = (("__", "__underscores__"), (".", "__dot__"), ("-", "__dash__"), ("/", "__slash__"))
 
@@ -144,4 +166,6 @@ def _fields(node: SchemaNode, *, root: bool) -> Mapping[str, tuple[str, Type]]:
         escaped = escape(name)
         if escaped is not None and (kind := type_of_schema(child)) is not None:
             found[escaped] = name, kind
+            if name in RESERVED:
+                found[name] = name, kind  # keywords may be selected as they are since Kubernetes 1.33
     return found

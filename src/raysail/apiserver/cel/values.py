@@ -91,8 +91,8 @@ def type_name(value: Any) -> str:
     """The name of a value's run-time type."""
     if value is None:
         return "null_type"
-    found = _NAMES.get(type(value))
-    return found or getattr(type(value), "cel_type", type(value).__name__)
+    kind = type(value)
+    return _NAMES.get(kind) or str(getattr(kind, "cel_type", kind.__name__))
 
 
 _NAMES: Final[dict[type, str]] = {
@@ -170,9 +170,9 @@ def compare(left: Any, right: Any) -> int:
     if is_number(left) and is_number(right):
         if math.isnan(left) or math.isnan(right):
             raise CelError("NaN values cannot be ordered")
-        return (left > right) - (left < right)
+        return int(left > right) - int(left < right)
     if type(left) is type(right) and isinstance(left, _ORDERED):
-        return (left > right) - (left < right)
+        return int(left > right) - int(left < right)
     raise no_overload("_<_", left, right)
 
 

@@ -12,10 +12,11 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 from raysail.api.errors import Cause
-from raysail.apiserver.customresources.field_path import FieldPathError, resolve_field_path
+from raysail.apiserver.customresources.rule_compilation import rule_causes
 from raysail.apiserver.customresources.schema_rules import default_causes, openapi_causes
 from raysail.apiserver.customresources.structure import structural_causes
 from raysail.apiserver.schema import causes
+from raysail.apiserver.schema.field_path import FieldPathError, resolve_field_path
 
 Mapped = Mapping[str, Any]
 
@@ -226,6 +227,9 @@ def _schema(version: Mapped, path: str, old: Mapped | None) -> Iterator[Cause]:
     structural = structural or default_causes(schema, path)
     found += structural
     found += openapi_causes(schema, path)
+    if not found:
+        known = next((v.get("schema") for v in (old or {}).get("versions") or () if v.get("name") == version.get("name")), None)
+        found += rule_causes(schema, path, unchanged=known == version["schema"])
     yield from found
 
 

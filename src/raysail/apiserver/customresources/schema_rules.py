@@ -13,12 +13,12 @@ from typing import Any, Final
 
 from raysail.api.errors import Cause
 from raysail.api.openapi import SchemaNode
-from raysail.apiserver.customresources.field_path import FieldPathError, resolve_field_path
 from raysail.apiserver.schema import DecodeError, causes
 from raysail.apiserver.schema.correlation import equal
 from raysail.apiserver.schema.defaulting import copied
 from raysail.apiserver.schema.embedded import coerce_embedded, embedded_resources_causes
 from raysail.apiserver.schema.explanation import explain
+from raysail.apiserver.schema.field_path import FieldPathError, resolve_field_path
 from raysail.apiserver.schema.pruning import compile_pruning
 
 Schema = Mapping[str, Any]

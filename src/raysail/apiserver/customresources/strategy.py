@@ -6,16 +6,24 @@ Rules: apiextensions pkg/registry/customresource/{strategy,status_strategy,valid
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cached_property
 from typing import Any
 
 from raysail.api.errors import Cause, bad_request
 from raysail.api.openapi import SchemaNode
 from raysail.api.resources import Resource
+from raysail.apiserver.cel import SchemaRules
 from raysail.apiserver.customresources.scale import ScalePaths
 from raysail.apiserver.schema import DecodeError, StructuralSchema, causes
 from raysail.apiserver.schema.correlation import equal
 from raysail.apiserver.schema.embedded import coerce_metadata
 from raysail.apiserver.strategy import Decoded, JsonObject, Request
+
+_NOT_CHECKED = causes.invalid(
+    causes.ROOT,
+    None,
+    "some validation rules were not checked because the object was invalid; correct the existing errors to complete validation",
+)
 
 
 class CustomStrategy:
@@ -30,6 +38,10 @@ class CustomStrategy:
         self.preserve = preserve
         self.structural = StructuralSchema(schema)
         self.schema: SchemaNode = self.structural.node
+
+    @cached_property
+    def _rules(self) -> SchemaRules:
+        return SchemaRules(self.structural.node)
 
     def _is_own_kind(self, obj: Mapping[str, Any]) -> bool:
         return obj.get("kind") == self.resource.kind
@@ -79,7 +91,8 @@ class CustomStrategy:
 
     def validate(self, obj: JsonObject, request: Request) -> list[Cause]:
         """Schema, lists, scale, then CEL rules."""
-        return self._type_causes(obj) or [*self.structural.faults(obj), *self._scale_causes(obj)]
+        found = self._type_causes(obj) or [*self.structural.faults(obj), *self._scale_causes(obj)]
+        return found + self._rule_causes(obj, None, found)
 
     def validate_update(self, obj: JsonObject, old: Mapping[str, Any], request: Request) -> list[Cause]:
         """As `validate`, with faults in unchanged parts forgiven, and transition rules."""
@@ -89,7 +102,7 @@ class CustomStrategy:
             found += self.scale.status_causes(obj) if self.scale else []
         elif not found:
             found = [*self.structural.faults(obj, old), *self._scale_causes(obj)]
-        return found
+        return found + self._rule_causes(obj, old, found)
 
     def _type_causes(self, obj: Mapping[str, Any]) -> list[Cause]:
         wanted = {"kind": self.resource.kind, "apiVersion": self.resource.api_version}
@@ -97,6 +110,13 @@ class CustomStrategy:
 
     def _scale_causes(self, obj: Mapping[str, Any]) -> list[Cause]:
         return [*self.scale.spec_causes(obj), *self.scale.status_causes(obj)] if self.scale else []
+
+    def _rule_causes(self, obj: JsonObject, old: Mapping[str, Any] | None, found: list[Cause]) -> list[Cause]:
+        if not self._rules:
+            return []
+        if any(cause.reason in causes.BLOCKING_REASONS for cause in found):
+            return [_NOT_CHECKED]
+        return self._rules.check(obj, old)
 
     def spec_changed(self, obj: Mapping[str, Any], old: Mapping[str, Any]) -> bool:
         """Whether anything but metadata (and the status, where it is a subresource) changed."""

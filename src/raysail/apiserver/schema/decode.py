@@ -9,7 +9,6 @@ Source: sigs.k8s.io/json, apimachinery pkg/apis/meta/v1/{time,micro_time}.go, pk
 from __future__ import annotations
 
 import base64
-import binascii
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -202,16 +201,21 @@ def _zero(node: SchemaNode) -> Any:
 
 
 def _text(node: SchemaNode, value: str) -> str:
-    """Text of a built-in field; bytes must be base 64 (line breaks are ignored, as Go does)."""
+    """Text of a built-in field; bytes must be base 64."""
     if node.schema.get("format") != "byte":
         return value
-    packed = value.replace("\r", "").replace("\n", "")
+    packed = value.replace("\r", "").replace("\n", "")  # Go's decoder passes over line breaks
     try:
-        base64.b64decode(packed, validate=True)
-    except (binascii.Error, ValueError):
+        decode_base64(packed)
+    except ValueError:
         wrong = next((i for i, c in enumerate(packed) if not (c.isascii() and (c.isalnum() or c in "+/"))), len(packed))
         raise DecodeError(f"illegal base64 data at input byte {min(wrong, max(len(packed) - len(packed) % 4, 0))}") from None
     return packed
+
+
+def decode_base64(text: str) -> bytes:
+    """Raises ValueError for what is not base 64 with padding."""
+    return base64.b64decode(text, validate=True)
 
 
 def _quantity(value: Any) -> str:

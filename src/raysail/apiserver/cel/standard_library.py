@@ -1,0 +1,531 @@
+"""Operators, conversions and functions of the CEL language itself.
+
+Source of behaviour: github.com/google/cel-spec doc/langdef.md and cel-go common/types; differential-tested against Google's C++ implementation.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from datetime import UTC, datetime, timedelta, timezone, tzinfo
+from typing import Any, Final
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from raysail.apiserver.cel.overloads import overload
+from raysail.apiserver.cel.values import (
+    MAX_INT64,
+    MAX_UINT64,
+    MIN_INT64,
+    NANOS,
+    CelError,
+    Duration,
+    Optional,
+    Timestamp,
+    TypeValue,
+    UInt,
+    compare,
+    contains,
+    equal,
+    format_duration,
+    format_timestamp,
+    lookup,
+    parse_duration,
+    parse_timestamp,
+    type_name,
+)
+from raysail.apiserver.schema.go_text import number_text
+from raysail.apiserver.schema.patterns import PatternError, compile_pattern
+
+_MOST_TEXT: Final = 16 * 1024 * 1024
+_MISSING: Final = object()
+
+
+def in_range(value: int) -> int:
+    """The value, if it is an int64."""
+    if MIN_INT64 <= value <= MAX_INT64:
+        return value
+    raise CelError("integer overflow")
+
+
+def unsigned(value: int) -> UInt:
+    """The value as a uint64."""
+    if 0 <= value <= MAX_UINT64:
+        return UInt(value)
+    raise CelError("unsigned integer overflow")
+
+
+@overload("_+_(int, int) int")
+def _add_int(left: int, right: int) -> int:
+    return in_range(left + right)
+
+
+@overload("_-_(int, int) int")
+def _subtract_int(left: int, right: int) -> int:
+    return in_range(left - right)
+
+
+@overload("_*_(int, int) int")
+def _multiply_int(left: int, right: int) -> int:
+    return in_range(left * right)
+
+
+@overload("_/_(int, int) int")
+def _divide_int(left: int, right: int) -> int:
+    if right == 0:
+        raise CelError("division by zero")
+    quotient = abs(left) // abs(right)
+    return in_range(quotient if (left < 0) == (right < 0) else -quotient)
+
+
+@overload("_%_(int, int) int")
+def _modulo_int(left: int, right: int) -> int:
+    if right == 0:
+        raise CelError("modulus by zero")
+    if left == MIN_INT64 and right == -1:
+        raise CelError("integer overflow")
+    return int(math.fmod(left, right)) if abs(left) < 2**53 and abs(right) < 2**53 else left - right * _divide_int(left, right)
+
+
+@overload("-_(int) int")
+def _negate_int(value: int) -> int:
+    return in_range(-value)
+
+
+@overload("_+_(uint, uint) uint")
+def _add_uint(left: UInt, right: UInt) -> UInt:
+    return unsigned(int(left) + int(right))
+
+
+@overload("_-_(uint, uint) uint")
+def _subtract_uint(left: UInt, right: UInt) -> UInt:
+    return unsigned(int(left) - int(right))
+
+
+@overload("_*_(uint, uint) uint")
+def _multiply_uint(left: UInt, right: UInt) -> UInt:
+    return unsigned(int(left) * int(right))
+
+
+@overload("_/_(uint, uint) uint")
+def _divide_uint(left: UInt, right: UInt) -> UInt:
+    if right == 0:
+        raise CelError("division by zero")
+    return UInt(int(left) // int(right))
+
+
+@overload("_%_(uint, uint) uint")
+def _modulo_uint(left: UInt, right: UInt) -> UInt:
+    if right == 0:
+        raise CelError("modulus by zero")
+    return UInt(int(left) % int(right))
+
+
+@overload("_+_(double, double) double")
+def _add_double(left: float, right: float) -> float:
+    return left + right
+
+
+@overload("_-_(double, double) double")
+def _subtract_double(left: float, right: float) -> float:
+    return left - right
+
+
+@overload("_*_(double, double) double")
+def _multiply_double(left: float, right: float) -> float:
+    return left * right
+
+
+@overload("_/_(double, double) double")
+def _divide_double(left: float, right: float) -> float:
+    if right == 0:
+        return math.nan if left == 0 or math.isnan(left) else math.copysign(math.inf, left) * math.copysign(1, right)
+    return left / right
+
+
+@overload("-_(double) double")
+def _negate_double(value: float) -> float:
+    return -value
+
+
+@overload("_+_(string, string) string", cost=1)
+@overload("_+_(bytes, bytes) bytes", cost=1)
+def _concatenate(left: Any, right: Any) -> Any:
+    if len(left) + len(right) > _MOST_TEXT:
+        raise CelError("operation would make text of more than 16 MiB")
+    return left + right
+
+
+@overload("_+_(list(A), list(A)) list(A)", cost=1)
+def _join_lists(left: list[Any], right: list[Any]) -> list[Any]:
+    if len(left) + len(right) > _MOST_TEXT:
+        raise CelError("operation would make a list of more than 16 Mi elements")
+    return left + right
+
+
+@overload("_+_(timestamp, duration) timestamp")
+def _later(left: Timestamp, right: Duration) -> Timestamp:
+    return Timestamp(left.nanos + right.nanos)
+
+
+@overload("_+_(duration, timestamp) timestamp")
+def _later_reversed(left: Duration, right: Timestamp) -> Timestamp:
+    return Timestamp(left.nanos + right.nanos)
+
+
+@overload("_+_(duration, duration) duration")
+def _add_duration(left: Duration, right: Duration) -> Duration:
+    return Duration(left.nanos + right.nanos)
+
+
+@overload("_-_(timestamp, timestamp) duration")
+@overload("_-_(duration, duration) duration")
+def _span(left: Timestamp | Duration, right: Timestamp | Duration) -> Duration:
+    return Duration(left.nanos - right.nanos)
+
+
+@overload("_-_(timestamp, duration) timestamp")
+def _earlier(left: Timestamp, right: Duration) -> Timestamp:
+    return Timestamp(left.nanos - right.nanos)
+
+
+def _declare_order() -> None:
+    kinds = ("bool", "int", "uint", "double", "string", "bytes", "timestamp", "duration")
+    numbers = ("int", "uint", "double")
+    pairs = [(k, k) for k in kinds] + [(a, b) for a in numbers for b in numbers if a != b]
+    for left, right in pairs:
+        overload(f"_<_({left}, {right}) bool")(_less)
+        overload(f"_<=_({left}, {right}) bool")(_less_or_equal)
+        overload(f"_>_({left}, {right}) bool")(_greater)
+        overload(f"_>=_({left}, {right}) bool")(_greater_or_equal)
+
+
+def _less(left: Any, right: Any) -> bool:
+    return compare(left, right) < 0
+
+
+def _less_or_equal(left: Any, right: Any) -> bool:
+    return compare(left, right) <= 0
+
+
+def _greater(left: Any, right: Any) -> bool:
+    return compare(left, right) > 0
+
+
+def _greater_or_equal(left: Any, right: Any) -> bool:
+    return compare(left, right) >= 0
+
+
+_declare_order()
+overload("_==_(A, A) bool", cost=1)(equal)
+
+
+@overload("_!=_(A, A) bool", cost=1)
+def _differ(left: Any, right: Any) -> bool:
+    return not equal(left, right)
+
+
+@overload("@in(A, list(A)) bool", cost=1)
+@overload("@in(A, map(A, B)) bool")
+def _in(wanted: Any, values: Any) -> bool:
+    return contains(values, wanted)
+
+
+@overload("!_(bool) bool")
+def _not(value: bool) -> bool:
+    return not value
+
+
+@overload("_[_](list(A), int) A")
+def at(values: list[Any], index: Any) -> Any:
+    """An element; a double or uint that is whole counts as an int."""
+    if isinstance(index, float) and index.is_integer():
+        index = int(index)
+    if isinstance(index, bool) or not isinstance(index, int):
+        raise CelError(f"unsupported index type '{type_name(index)}' in list")
+    if not 0 <= index < len(values):
+        raise CelError(f"index out of bounds: {index}")
+    return values[index]
+
+
+@overload("_[_](map(A, B), A) B")
+def under(entries: dict[Any, Any], key: Any) -> Any:
+    """The value under a key."""
+    found = lookup(entries, key, _MISSING)
+    if found is _MISSING:
+        raise CelError(f"no such key: {key_text(key)}")
+    return found
+
+
+def key_text(key: Any) -> str:
+    """A key as error messages print it."""
+    return number_text(key) if isinstance(key, bool | int | float) else str(key)
+
+
+@overload("size(string) int")
+@overload("size(bytes) int")
+@overload("size(list(A)) int")
+@overload("size(map(A, B)) int")
+@overload("string.size() int")
+@overload("bytes.size() int")
+@overload("list(A).size() int")
+@overload("map(A, B).size() int")
+def size(value: Any) -> int:
+    """Characters, bytes, elements or entries."""
+    return len(value)
+
+
+@overload("string.contains(string) bool", cost=1)
+def _contains(text: str, part: str) -> bool:
+    return part in text
+
+
+@overload("string.startsWith(string) bool")
+def _starts_with(text: str, prefix: str) -> bool:
+    return text.startswith(prefix)
+
+
+@overload("string.endsWith(string) bool")
+def _ends_with(text: str, suffix: str) -> bool:
+    return text.endswith(suffix)
+
+
+@overload("string.matches(string) bool", cost=1)
+@overload("matches(string, string) bool", cost=1)
+def _matches(text: str, pattern: str) -> bool:
+    try:
+        return compile_pattern(pattern).search(text) is not None
+    except PatternError as error:
+        raise CelError(str(error)) from error
+
+
+@overload("dyn(A) dyn")
+@overload("int(int) int")
+@overload("uint(uint) uint")
+@overload("double(double) double")
+@overload("string(string) string")
+@overload("bytes(bytes) bytes")
+@overload("bool(bool) bool")
+@overload("timestamp(timestamp) timestamp")
+@overload("duration(duration) duration")
+def _same(value: Any) -> Any:
+    return value
+
+
+@overload("type(A) type")
+def _type(value: Any) -> TypeValue:
+    return TypeValue(type_name(value))
+
+
+_INTEGER: Final = re.compile(r"[+-]?\d+", re.ASCII)
+_FLOAT: Final = re.compile(r"[+-]?(\d+\.?\d*([eE][+-]?\d+)?|\.\d+([eE][+-]?\d+)?|[iI]nf(inity)?|NaN)", re.ASCII)
+
+
+@overload("int(uint) int")
+def _int_of_uint(value: UInt) -> int:
+    return in_range(int(value))
+
+
+@overload("int(double) int")
+def _int_of_double(value: float) -> int:
+    if math.isnan(value) or not -(2**63) < value < 2**63:
+        raise CelError("integer overflow")
+    return int(value)
+
+
+@overload("int(string) int")
+def _int_of_text(value: str) -> int:
+    if not _INTEGER.fullmatch(value):
+        raise CelError(f'strconv.ParseInt: parsing "{value}": invalid syntax')
+    return in_range(int(value))
+
+
+@overload("int(timestamp) int")
+def _int_of_timestamp(value: Timestamp) -> int:
+    return value.nanos // NANOS
+
+
+@overload("int(duration) int")
+def _int_of_duration(value: Duration) -> int:
+    return value.nanos
+
+
+@overload("uint(int) uint")
+def _uint_of_int(value: int) -> UInt:
+    return unsigned(value)
+
+
+@overload("uint(double) uint")
+def _uint_of_double(value: float) -> UInt:
+    if math.isnan(value) or not -1 < value < 2**64:
+        raise CelError("unsigned integer overflow")
+    return unsigned(int(value))
+
+
+@overload("uint(string) uint")
+def _uint_of_text(value: str) -> UInt:
+    if not _INTEGER.fullmatch(value) or value[0] in "+-":
+        raise CelError(f'strconv.ParseUint: parsing "{value}": invalid syntax')
+    return unsigned(int(value))
+
+
+@overload("double(int) double")
+@overload("double(uint) double")
+def _double_of_int(value: int) -> float:
+    return float(value)
+
+
+@overload("double(string) double")
+def _double_of_text(value: str) -> float:
+    if not _FLOAT.fullmatch(value):
+        raise CelError(f'strconv.ParseFloat: parsing "{value}": invalid syntax')
+    return float(value)
+
+
+@overload("string(int) string")
+@overload("string(uint) string")
+def _text_of_int(value: int) -> str:
+    return str(int(value))
+
+
+@overload("string(double) string")
+def _text_of_double(value: float) -> str:
+    return number_text(value)
+
+
+@overload("string(bool) string")
+def _text_of_bool(value: bool) -> str:
+    return "true" if value else "false"
+
+
+@overload("string(bytes) string")
+def _text_of_bytes(value: bytes) -> str:
+    try:
+        return value.decode()
+    except UnicodeDecodeError as error:
+        raise CelError("invalid UTF-8 in bytes, cannot convert to string") from error
+
+
+@overload("string(timestamp) string")
+def _text_of_timestamp(value: Timestamp) -> str:
+    return format_timestamp(value)
+
+
+@overload("string(duration) string")
+def _text_of_duration(value: Duration) -> str:
+    return format_duration(value)
+
+
+@overload("bytes(string) bytes")
+def _bytes_of_text(value: str) -> bytes:
+    return value.encode()
+
+
+_BOOLS: Final = {
+    **dict.fromkeys(("1", "t", "T", "TRUE", "true", "True"), True),
+    **dict.fromkeys(("0", "f", "F", "FALSE", "false", "False"), False),
+}
+
+
+@overload("bool(string) bool")
+def _bool_of_text(value: str) -> bool:
+    if value not in _BOOLS:
+        raise CelError(f'strconv.ParseBool: parsing "{value}": invalid syntax')
+    return _BOOLS[value]
+
+
+@overload("timestamp(string) timestamp")
+def _timestamp_of_text(value: str) -> Timestamp:
+    if len(value) <= 10:
+        raise CelError(f'parsing time "{value}": not RFC 3339')
+    return parse_timestamp(value)
+
+
+@overload("timestamp(int) timestamp")
+def _timestamp_of_int(value: int) -> Timestamp:
+    return Timestamp(value * NANOS)
+
+
+@overload("duration(string) duration")
+def _duration_of_text(value: str) -> Duration:
+    return parse_duration(value)
+
+
+@overload("duration(int) duration")
+def _duration_of_int(value: int) -> Duration:
+    return Duration(value)
+
+
+_OFFSET: Final = re.compile(r"([+-]?)(\d{1,2}):(\d{2})", re.ASCII)
+
+
+def _zone(name: str) -> tzinfo:
+    offset = _OFFSET.fullmatch(name)
+    if offset:
+        minutes = int(offset[2]) * 60 + int(offset[3])
+        return timezone(timedelta(minutes=-minutes if offset[1] == "-" else minutes))
+    if name in ("", "UTC"):
+        return UTC
+    try:
+        return ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError) as error:
+        raise CelError(f"unknown time zone {name}") from error
+
+
+def _local(value: Timestamp, zone: str = "") -> datetime:
+    return value.moment().astimezone(_zone(zone))
+
+
+def _declare_clock() -> None:
+    """Each getter with and without a time zone."""
+    getters: dict[str, Any] = {
+        "getFullYear": lambda t: t.year,
+        "getMonth": lambda t: t.month - 1,
+        "getDayOfYear": lambda t: t.timetuple().tm_yday - 1,
+        "getDayOfMonth": lambda t: t.day - 1,
+        "getDate": lambda t: t.day,
+        "getDayOfWeek": lambda t: (t.weekday() + 1) % 7,
+        "getHours": lambda t: t.hour,
+        "getMinutes": lambda t: t.minute,
+        "getSeconds": lambda t: t.second,
+        "getMilliseconds": lambda t: t.microsecond // 1000,
+    }
+    for name, getter in getters.items():
+        overload(f"timestamp.{name}() int")(lambda value, g=getter: g(_local(value)))
+        overload(f"timestamp.{name}(string) int")(lambda value, zone, g=getter: g(_local(value, zone)))
+    units = {"getHours": 3600 * NANOS, "getMinutes": 60 * NANOS, "getSeconds": NANOS}
+    for name, unit in units.items():
+        overload(f"duration.{name}() int")(lambda value, u=unit: int(value.nanos / u) if abs(value.nanos) < 2**53 else value.nanos // u)
+    overload("duration.getMilliseconds() int")(lambda value: abs(value.nanos) % NANOS // 1_000_000 * (1 if value.nanos >= 0 else -1))
+
+
+_declare_clock()
+
+
+@overload("optional.of(A) optional(A)")
+def some(value: Any) -> Optional:
+    """An optional that is present."""
+    return Optional(True, value)
+
+
+@overload("optional.none() optional(A)")
+def none() -> Optional:
+    """An optional that is absent."""
+    return Optional(False)
+
+
+@overload("optional.ofNonZeroValue(A) optional(A)")
+def _of_non_zero(value: Any) -> Optional:
+    zero = value is None or value == Duration(0) or (not isinstance(value, Duration | Timestamp | Optional) and not value)
+    return Optional(False) if zero else Optional(True, value)
+
+
+@overload("optional(A).hasValue() bool")
+def _has_value(value: Optional) -> bool:
+    return value.present
+
+
+@overload("optional(A).value() A")
+def _value(value: Optional) -> Any:
+    if not value.present:
+        raise CelError("optional.none() dereference")
+    return value.content
