@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import os
 import sys
 import traceback
 from collections.abc import Callable
@@ -17,7 +18,7 @@ from tests.conformance.decisions.corpus import Case, cases, files
 
 Runner = Callable[[Case], list[str]]
 
-MODULES = ("scheduler", "preemption", "flavorassigner")
+MODULES = ("scheduler", "preemption", "flavorassigner", "webhooks")
 """Runner modules under `decisions`; each serves one or several groups."""
 
 
@@ -71,7 +72,7 @@ def run(folder: Path, pattern: str, *, verbose: bool) -> tuple[int, int, int]:
 def main() -> int:
     """Command line."""
     parser = argparse.ArgumentParser()
-    parser.add_argument("--folder", type=Path, default=Path("../shared/conformance"))
+    parser.add_argument("--folder", type=Path, default=Path(os.environ.get("CONFORMANCE", "../shared/conformance")))
     parser.add_argument("-k", dest="pattern", default="")
     parser.add_argument("-v", dest="verbose", action="store_true")
     options = parser.parse_args()

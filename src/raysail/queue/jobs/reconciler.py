@@ -504,7 +504,7 @@ class JobReconciler:
                 message = "The workload's owner no longer exists"
                 await self._change(
                     each, lambda w, s, m=message: transitions.finish(s, "OwnerNotFound", m, self._now, w.metadata.generation)
-                )  # type: ignore[misc]
+                )
             await self._drop_finalizer(self.cache.workloads.get(*each.metadata.key) or each)
 
     async def _delete_workload(self, job: Job, workload: Workload) -> bool:

@@ -1,0 +1,150 @@
+"""The `queue` suite: what the real Kueue did, against the queue's controllers on the embedded API.
+
+    python -m tests.conformance.queue [-k PATTERN] [-g GROUP] [-j N] [--pace P] [--save DIR] [--logs DIR]
+
+For each group of settings: an API process, the controllers in that configuration (queue, Job, Deployment, ReplicaSet, StatefulSet, garbage collection,
+namespaces; the suite's driver plays kubelet and everything else), and the driver. Prints each case that came out otherwise.
+CONFORMANCE names the folder of the suites (default ../shared/conformance).
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import os
+import re
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from raysail.api.resources import CUSTOM_RESOURCE_DEFINITIONS
+from raysail.operator.settings import KNOWN
+from tests.conformance.ray import ROOT, conformance_folder, free_port, keep_logs
+from tests.support.embedded import ApiProcess, short_folder
+
+_SUMMARY = re.compile(r"^(\d+) passed, (\d+) failed")
+_CONTROLLERS = ("queue", "job", "deployment", "replicaset", "statefulset", "cronjob", "gc", "namespace")
+_SERIAL = ("podsready-block",)
+"""Groups whose scenarios hinder each other: one at a time."""
+
+
+def controllers() -> list[str]:
+    """Which of the controllers that the suite needs there are."""
+    return [name for name in _CONTROLLERS if name in KNOWN]
+
+
+async def install_crds(api: ApiProcess) -> None:
+    """Kinds of jobs and of autoscaling that others bring; Kueue's and Ray's are there already."""
+    async with api.client() as client:
+        for file in sorted((conformance_folder() / "crds").glob("*.yaml")):
+            if ".gateway." in file.name:
+                continue
+            for document in yaml.safe_load_all(file.read_text()):
+                await client.create(CUSTOM_RESOURCE_DEFINITIONS, document)
+
+
+def configuration(groups: dict[str, Any], name: str) -> dict[str, Any]:
+    """The group's settings over the default ones, as a Configuration of Kueue."""
+    merged = {**groups["default"], **(groups[name] or {})}
+    return {"apiVersion": "config.kueue.x-k8s.io/v1beta2", "kind": "Configuration", **merged}
+
+
+@contextlib.asynccontextmanager
+async def operator(api: ApiProcess, settings: dict[str, Any], name: str, metrics_port: int) -> AsyncIterator[None]:
+    """The controllers in one configuration, as long as the context lasts."""
+    file = api.folder / f"kueue-{name}.yaml"
+    file.write_text(yaml.safe_dump(settings))
+    command = [sys.executable, "-m", "raysail.operator", "--kubeconfig", str(api.kubeconfig()), "--queue-config", str(file)]
+    command += ["--controllers", ",".join(controllers()), "--metrics-addr", f"127.0.0.1:{metrics_port}"]
+    with (api.folder / f"operator-{name}.log").open("ab") as log:
+        process = await asyncio.create_subprocess_exec(
+            *command, env={**os.environ, "PYTHONPATH": str(ROOT)}, cwd=ROOT, stdout=log, stderr=log
+        )
+    try:
+        yield
+    finally:
+        if process.returncode is not None:
+            raise RuntimeError(f"the controllers ended by themselves with {process.returncode}; see operator-{name}.log in --logs DIR")
+        process.terminate()
+        await process.wait()
+
+
+async def drive(api: ApiProcess, group: str, metrics_port: int, options: argparse.Namespace) -> tuple[int, int]:
+    """The driver over the scenarios of one group: (passed, failed)."""
+    arguments = ["check", "queue/scenarios", "--suite", "queue/suite.yaml", "--group", group, "--out", "queue/recorded"]
+    arguments += ["--server", api.url, "--token", api.token, "--ca", str(api.ca), "--metrics", f"http://127.0.0.1:{metrics_port}/metrics"]
+    arguments += ["-j", "1" if group in _SERIAL else str(options.jobs), "--pace", str(options.pace), "--waivers", "queue/waivers.yaml"]
+    arguments += ["-k", options.pattern] if options.pattern else []
+    arguments += ["--save", str(Path(options.save).absolute())] if options.save else []
+    passed = failed = 0
+    driver = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "tracer", *arguments, cwd=conformance_folder(), stdout=asyncio.subprocess.PIPE, limit=2**24
+    )
+    assert driver.stdout is not None
+    async for raw in driver.stdout:
+        line = raw.decode(errors="replace").rstrip("\n")
+        if found := _SUMMARY.match(line):
+            passed, failed = passed + int(found[1]), failed + int(found[2])
+        else:
+            print(line, flush=True)
+    await driver.wait()
+    return passed, failed
+
+
+def wanted(groups: dict[str, Any], options: argparse.Namespace) -> list[str]:
+    """Groups that have a scenario which was asked for."""
+    folder = conformance_folder() / "queue" / "scenarios"
+    found = set()
+    for file in folder.rglob("*.yaml"):
+        if options.pattern in f"{file.parent.name}/{file.stem}":
+            needs = re.search(r"^needs: *(\S+)", file.read_text(), re.MULTILINE)
+            found.add(needs[1] if needs else "default")
+    return [name for name in groups if name in found and (not options.group or name in options.group.split(","))]
+
+
+async def check(options: argparse.Namespace) -> tuple[int, int]:
+    """All groups one after the other."""
+    groups: dict[str, Any] = yaml.safe_load((conformance_folder() / "queue" / "groups.yaml").read_text())
+    passed = failed = 0
+    for name in wanted(groups, options):
+        with short_folder(None) as folder:
+            api = ApiProcess(folder)
+            await api.start()
+            try:
+                await install_crds(api)
+                port = free_port()
+                async with operator(api, configuration(groups, name), name, port):
+                    one_passed, one_failed = await drive(api, name, port, options)
+            finally:
+                await api.stop()
+                keep_logs(folder, options.logs)
+        print(f"-- group {name}: {one_passed} passed, {one_failed} failed", flush=True)
+        passed, failed = passed + one_passed, failed + one_failed
+    return passed, failed
+
+
+def main() -> int:
+    """Prints failing cases and one line with the sums."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("-k", dest="pattern", default="", help="only cases whose AREA/NAME contains this")
+    parser.add_argument("-g", dest="group", default="", help="only these groups of settings, separated by commas")
+    parser.add_argument("-j", dest="jobs", type=int, default=8, help="cases at once")
+    parser.add_argument("--pace", type=float, default=1.0, help="multiplies the driver's waiting times")
+    parser.add_argument("--save", default="", help="a folder for the fresh recordings")
+    parser.add_argument("--logs", default="", help="a folder for the logs of API and controllers")
+    options = parser.parse_args()
+    if not (conformance_folder() / "queue").is_dir():
+        print(f"skipped: no queue suite in {conformance_folder()}; set CONFORMANCE to the folder that holds it")
+        print("0 passed, 0 failed, 1 skipped")
+        return 0
+    passed, failed = asyncio.run(check(options))
+    print(f"{passed} passed, {failed} failed, 0 skipped")
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
