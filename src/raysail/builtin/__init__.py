@@ -20,6 +20,7 @@ CONTROLLERS: Final = {
     "node": "nodes",
     "endpointslice": "endpoints",
     "binder": "binder",
+    "job": "jobs",
 }
 """The names by which they are switched on, and where they are."""
 
