@@ -14,7 +14,7 @@ from bench.figure import Figure, report
 MODULES = {
     "startup": "Start, idle, command line",
     "api": "Embedded API",
-    "queue": "Submit to admitted",
+    "admission": "Submit to admitted",
     "ray_job": "Ray jobs on real Ray",
 }
 PAGE = Path(__file__).parents[1] / "docs" / "performance.md"
