@@ -1,1 +1,4 @@
-"""Pods as processes on this machine: sandbox, network, volumes, probes, logs, exec, devices, warm start."""
+"""The node agent: runs the Pods of its Nodes as processes of this machine. Speaks only the Kubernetes API.
+
+`process` is the entry; `machine` decides for one Pod (pure), `worker` does it; `supervisor` is the small process that each Pod's containers hang on.
+"""
