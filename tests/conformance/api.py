@@ -33,9 +33,9 @@ async def controllers(api: ApiProcess) -> asyncio.subprocess.Process | None:
     if importlib.util.find_spec("raysail.operator.process") is None:
         return None
     kubeconfig = api.kubeconfig()
-    program = f"from raysail.cli.main import main; main(['operator', '--kubeconfig', {str(kubeconfig)!r}, '--controllers=gc,namespace'])"
+    arguments = ["-m", "raysail.operator", "--kubeconfig", str(kubeconfig), "--controllers=gc,namespace"]
     with (api.folder / "controllers.log").open("ab") as log:
-        return await asyncio.create_subprocess_exec(sys.executable, "-c", program, stdout=log, stderr=log)
+        return await asyncio.create_subprocess_exec(sys.executable, *arguments, stdout=log, stderr=log)
 
 
 async def check(pattern: str, jobs: int, extra: list[str]) -> tuple[int, int]:
@@ -63,12 +63,16 @@ async def check(pattern: str, jobs: int, extra: list[str]) -> tuple[int, int]:
             await driver.wait()
         finally:
             if helper is not None:
-                helper.terminate()
+                if helper.returncode is None:
+                    helper.terminate()
+                else:
+                    print(f"-- the controllers ended early with status {helper.returncode}", file=sys.stderr)
                 await helper.wait()
             await api.stop()
-            log = folder / "api.log"
-            if log.exists() and log.stat().st_size:
-                print("-- the API's log ends with:\n" + log.read_text(errors="replace")[-3000:], file=sys.stderr)
+            for name in ("api.log", "controllers.log"):
+                log = folder / name
+                if log.exists() and log.stat().st_size:
+                    print(f"-- {name} ends with:\n" + log.read_text(errors="replace")[-3000:], file=sys.stderr)
     return passed, failed
 
 

@@ -136,7 +136,7 @@ async def delete(call: Call) -> Answer:
         call.warnings.append("child pods are preserved by default when jobs are deleted; set propagationPolicy=Background to remove them or set propagationPolicy=Orphan to suppress this warning")
     obj, gone = await remove(call, record, options)
     if not gone or _returned(call):
-        waits = not gone and (options.orphan is False or options.policy == "Foreground")
+        waits = not gone and options.orphan is False
         return forms.object_answer(call, encode_object(call.definition, obj), HTTPStatus.ACCEPTED if waits else HTTPStatus.OK)
     resource = call.definition.resource
     details = {"name": obj["metadata"]["name"], "group": resource.group, "kind": resource.plural, "uid": obj["metadata"]["uid"]}
