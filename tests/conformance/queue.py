@@ -28,6 +28,8 @@ from tests.support.embedded import ApiProcess, short_folder
 
 _SUMMARY = re.compile(r"^(\d+) passed, (\d+) failed")
 _CONTROLLERS = ("queue", "job", "deployment", "replicaset", "statefulset", "cronjob", "gc", "namespace")
+_DISABLED = ("ServiceAccounts",)
+"""As in the kube-apiserver on which the suite was recorded (and in every envtest)."""
 _SERIAL = ("podsready-block",)
 """Groups whose scenarios hinder each other: one at a time."""
 
@@ -112,7 +114,7 @@ async def check(options: argparse.Namespace) -> tuple[int, int]:
     passed = failed = 0
     for name in wanted(groups, options):
         with short_folder(None) as folder:
-            api = ApiProcess(folder)
+            api = ApiProcess(folder, disabled_admission=_DISABLED)
             await api.start()
             try:
                 await install_crds(api)

@@ -64,9 +64,7 @@ def short_folder(folder: Path | None):  # type: ignore[no-untyped-def]
 def settings(folder: Path, **options: Any) -> ApiSettings:
     """Settings of an API in that folder."""
     options = {"port": 0, **options}
-    return ApiSettings(
-        data=folder / "data", socket=folder / "api.sock", pki=folder / "pki", admin_tokens=(ADMIN_TOKEN,), **options
-    )
+    return ApiSettings(data=folder / "data", socket=folder / "api.sock", pki=folder / "pki", admin_tokens=(ADMIN_TOKEN,), **options)
 
 
 @contextlib.asynccontextmanager
@@ -84,20 +82,21 @@ import sys
 from pathlib import Path
 from raysail.apiserver.process import main
 from tests.support.embedded import settings
-main(settings(Path(sys.argv[1]), install_crds=sys.argv[2] == "crds"))
+main(settings(Path(sys.argv[1]), install_crds=sys.argv[2] == "crds", disabled_admission=frozenset(sys.argv[3:])))
 """
 
 
 class ApiProcess:
     """An API as its own process: `start`, `kill` (SIGKILL), `stop` (SIGTERM), in any order. State stays in the folder."""
 
-    def __init__(self, folder: Path, *, crds: bool = True) -> None:
+    def __init__(self, folder: Path, *, crds: bool = True, disabled_admission: tuple[str, ...] = ()) -> None:
         self.folder = folder
         self.socket = folder / "api.sock"
         self.token = ADMIN_TOKEN
         self.ca = folder / "pki" / "ca.crt"
         self.url = ""
         self._crds = crds
+        self._disabled = disabled_admission
         self._process: asyncio.subprocess.Process | None = None
 
     async def start(self) -> None:
@@ -112,6 +111,7 @@ class ApiProcess:
                 _PROGRAM,
                 str(self.folder),
                 "crds" if self._crds else "bare",
+                *self._disabled,
                 stdout=asyncio.subprocess.PIPE,
                 stderr=log,
                 env=environment,

@@ -53,7 +53,8 @@ class ApiServer:
 
     def _admission(self) -> Admission:
         settings = self.settings
-        return Admission([*kubernetes.first(self.store, settings.service_cidr, settings.node_ports), *kubernetes.last(self.store)])
+        plugins = [*kubernetes.first(self.store, settings.service_cidr, settings.node_ports), *kubernetes.last(self.store)]
+        return Admission([plugin for plugin in plugins if type(plugin).__name__ not in settings.disabled_admission])
 
     async def start(self) -> None:
         """Serves custom kinds and makes what every cluster has."""

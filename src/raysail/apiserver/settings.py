@@ -35,6 +35,8 @@ class ApiSettings:
     service_cidr: str = "10.96.0.0/16"
     node_ports: tuple[int, int] = (30000, 32767)
     admission: frozenset[str] = frozenset({"ray", "queue"})
+    disabled_admission: frozenset[str] = frozenset()
+    """Class names of Kubernetes' own plugins to leave out, as kube-apiserver's --disable-admission-plugins (tests of recordings made without)."""
     install_crds: bool = True
     limits: Limits = field(default_factory=Limits)
     history_changes: int = 50_000

@@ -46,6 +46,7 @@ def reserve(status: Status, admission: dict[str, Any], now: datetime, generation
     """Quota is reserved: the admission is written, and what was said about an earlier eviction is over."""
     changed = status.get("admission") != admission
     status["admission"] = admission
+    changed |= status.pop("resourceRequests", None) is not None
     message = f"Quota reserved in ClusterQueue {admission['clusterQueue']}"
     changed |= put(status, "QuotaReserved", True, "QuotaReserved", message, now, generation)
     for type_ in ("Evicted", "Preempted", "BlockedOnPreemptionGates"):
