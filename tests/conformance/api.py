@@ -49,9 +49,23 @@ async def check(pattern: str, jobs: int, extra: list[str]) -> tuple[int, int]:
         if importlib.util.find_spec("kubernetes") is not None:
             features += ["--with", "python"]
         try:
-            arguments = ["check", "--server", api.url, "--token", api.token, "--ca", str(api.ca), "--patience", str(PATIENCE_SECONDS), "-j", str(jobs)]
+            arguments = [
+                "check",
+                "--server",
+                api.url,
+                "--token",
+                api.token,
+                "--ca",
+                str(api.ca),
+                "--patience",
+                str(PATIENCE_SECONDS),
+                "-j",
+                str(jobs),
+            ]
             arguments += [*features, *(["-k", pattern] if pattern else []), *extra]
-            driver = await asyncio.create_subprocess_exec(sys.executable, "-m", "apicheck", *arguments, cwd=suite, stdout=asyncio.subprocess.PIPE)
+            driver = await asyncio.create_subprocess_exec(
+                sys.executable, "-m", "apicheck", *arguments, cwd=suite, stdout=asyncio.subprocess.PIPE
+            )
             assert driver.stdout is not None
             passed = failed = 0
             async for raw in driver.stdout:

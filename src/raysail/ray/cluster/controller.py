@@ -38,18 +38,17 @@ _WRITES_AT_ONCE: Final = 50
 _CONTROLLER: Final = "raycluster-controller"
 
 
-def cluster_of_pod(pod: Pod) -> list[Key]:
-    """Index: (namespace, cluster) of Ray Pods."""
-    cluster = (pod.metadata.labels or {}).get(names.CLUSTER_LABEL)
-    return [(pod.metadata.namespace, cluster)] if cluster else []
-
-
 def owning_cluster(obj: Object) -> list[Key]:
     """The RayCluster that controls an object, if one does."""
     owner = obj.metadata.controller_owner()
     return (
         [(obj.metadata.namespace, owner.name)] if owner and owner.kind == "RayCluster" and owner.api_version.startswith("ray.io/") else []
     )
+
+
+def cluster_of_pod(pod: Pod) -> list[Key]:
+    """Index: (namespace, cluster) of Ray Pods. A Pod that only bears a cluster's label is a stranger: neither counted nor deleted."""
+    return owning_cluster(pod)
 
 
 class ClusterController:

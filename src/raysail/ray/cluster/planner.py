@@ -117,6 +117,8 @@ def _head_name(world: World) -> str:
     name = world.cluster.metadata.name
     if world.settings.deterministic_head_pod_name:
         return naming.fixed_head_pod(name)
+    if given := (world.cluster.spec.head_group_spec.template.get("metadata") or {}).get("name"):
+        return str(given)  # KubeRay lets a name in the head's template win over the one it generates
     prefix = naming.pod_prefix(name, names.HEAD)
     return unused(world, lambda attempt: [prefix + naming.suffix(world.cluster.metadata.uid, names.HEAD, attempt)])[1][0]
 

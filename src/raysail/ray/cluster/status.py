@@ -22,6 +22,7 @@ from raysail.api.ray import cluster as states
 from raysail.ray.cluster import replicas
 from raysail.ray.cluster.planner import suspend_status
 from raysail.ray.cluster.pods import is_head, is_ready, is_up, is_worker
+from raysail.ray.patches import merge_patch
 
 Status = dict[str, Any]
 
@@ -94,15 +95,9 @@ def differs(cluster: RayCluster, status: Status) -> bool:
 
 
 def patch(cluster: RayCluster, status: Status, now: datetime) -> dict[str, Any]:
-    """The merge patch of the status subresource: whole values of what is there, null for what is gone, only on this version of the object."""
-    old: Status = msgspec.to_builtins(cluster.status)
-    changed = {key: value for key, value in status.items() if old.get(key) != value}
-    for key in ("endpoints", "stateTransitionTimes", "head"):  # maps: a merge keeps what it is not told about
-        if key in changed:
-            changed[key] = {**dict.fromkeys(old.get(key) or {}), **changed[key]}
-    gone = {key: None for key in old if key not in status}
-    version = cluster.metadata.resource_version
-    return {"metadata": {"resourceVersion": version}, "status": {**gone, **changed, "lastUpdateTime": format_time(now)}}
+    """The merge patch of the status subresource, good only for the version of the object that the status was computed from."""
+    changes = merge_patch(msgspec.to_builtins(cluster.status), {**status, "lastUpdateTime": format_time(now)})
+    return {"metadata": {"resourceVersion": cluster.metadata.resource_version}, "status": changes}
 
 
 def endpoints(service: Service) -> dict[str, str]:

@@ -33,9 +33,10 @@ def with_default_authentication(cluster: RayCluster, settings: RaySettings) -> R
 
 
 def head_pod(cluster: RayCluster, name: str, spec_hash: str, settings: RaySettings) -> Pod:
-    """The head. `spec_hash` goes into the annotation that the Recreate strategy compares; empty leaves it out."""
+    """The head. `spec_hash` goes into the annotation that the Recreate strategy compares; empty leaves it out. Without a name it gets no name."""
     pod = _finish(cluster, head_template(cluster, settings), names.HEAD, settings)
-    pod["metadata"]["name"] = name
+    if name:
+        pod["metadata"]["name"] = name
     if not settings.deterministic_head_pod_name:
         pod["metadata"]["generateName"] = naming.pod_prefix(cluster.metadata.name, names.HEAD)
     if spec_hash:
