@@ -37,7 +37,11 @@ def _objects() -> Iterator[tuple[tuple[str, str, str], JsonObject]]:
         yield ("rbac.authorization.k8s.io", "v1", plural), obj
     for name, value, text in (
         ("system-node-critical", 2000001000, "Used for system critical pods that must not be moved from their current node."),
-        ("system-cluster-critical", 2000000000, "Used for system critical pods that must run in the cluster, but can be moved to another node if necessary."),
+        (
+            "system-cluster-critical",
+            2000000000,
+            "Used for system critical pods that must run in the cluster, but can be moved to another node if necessary.",
+        ),
     ):
         yield ("scheduling.k8s.io", "v1", "priorityclasses"), {"metadata": {"name": name}, "value": value, "description": text}
     yield (

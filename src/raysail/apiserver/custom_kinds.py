@@ -10,6 +10,7 @@ import logging
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import datetime
+from functools import partial
 from typing import Any, Final
 
 import orjson
@@ -126,9 +127,9 @@ class CustomKinds:
                 if obj["metadata"].get("finalizers"):
                     if not obj["metadata"].get("deletionTimestamp"):
                         obj["metadata"] |= {"deletionTimestamp": format_time(self._now()), "deletionGracePeriodSeconds": 0}
-                        await self._store.put(collection, found.key, lambda revision, obj=obj: _text(obj, revision))
+                        await self._store.put(collection, found.key, partial(_text, obj))
                 else:
-                    await self._store.delete(collection, found.key, lambda revision, obj=obj: _text(obj, revision))
+                    await self._store.delete(collection, found.key, partial(_text, obj))
             if self._store.latest_scan(collection):
                 await self._store.next_change(collection)
         record = self._store.latest(COLLECTION, name)
@@ -149,7 +150,6 @@ class CustomKinds:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-
 
 
 def _text(obj: dict[str, Any], revision: str) -> bytes:

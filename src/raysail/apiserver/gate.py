@@ -83,4 +83,3 @@ class StoreGate:
 @lru_cache(maxsize=256)
 def _user_of(certificate: bytes) -> User:
     return user_of_certificate(certificate)
-

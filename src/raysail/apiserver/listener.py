@@ -19,7 +19,7 @@ _BACKLOG = 4096
 _DRAIN_SECONDS = 5
 
 
-class SocketInUse(Exception):
+class SocketInUseError(Exception):
     """Another process serves there. The text says where and what to do."""
 
 
@@ -69,7 +69,7 @@ def _config(application: Any, protocol: type[HttpToolsProtocol]) -> uvicorn.Conf
 
 
 def bind_unix(path: Path) -> socket.socket:
-    """A listening socket that only its owner may open. A stale file is replaced. Raises SocketInUse when a live server has it."""
+    """A listening socket that only its owner may open. A stale file is replaced. Raises SocketInUseError when a live server has it."""
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     if path.exists():
         probe = socket.socket(socket.AF_UNIX)
@@ -78,7 +78,7 @@ def bind_unix(path: Path) -> socket.socket:
         except OSError:
             path.unlink(missing_ok=True)
         else:
-            raise SocketInUse(f"{path}: another API server answers there; stop it first or choose another socket")
+            raise SocketInUseError(f"{path}: another API server answers there; stop it first or choose another socket")
         finally:
             probe.close()
     listening = socket.socket(socket.AF_UNIX)
@@ -89,14 +89,14 @@ def bind_unix(path: Path) -> socket.socket:
 
 
 def bind_tcp(host: str, port: int) -> socket.socket:
-    """A listening TCP socket (port 0: any free one). Raises SocketInUse."""
+    """A listening TCP socket (port 0: any free one). Raises SocketInUseError."""
     listening = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listening.bind((host, port))
     except OSError as error:
         listening.close()
-        raise SocketInUse(f"{host}:{port}: {error.strerror}; is another instance running? Choose another port or stop it") from error
+        raise SocketInUseError(f"{host}:{port}: {error.strerror}; is another instance running? Choose another port or stop it") from error
     listening.listen(_BACKLOG)
     return listening
 

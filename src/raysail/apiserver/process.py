@@ -20,7 +20,7 @@ log = logging.getLogger(__name__)
 
 @contextlib.asynccontextmanager
 async def running(settings: ApiSettings) -> AsyncIterator[list[str]]:
-    """The API served while the context lasts; gives the addresses it listens on. Raises SocketInUse, StoreUnreadable."""
+    """The API served while the context lasts; gives the addresses it listens on. Raises SocketInUseError, StoreUnreadableError."""
     folder = settings.pki or settings.data.parent / "pki"
     pki = await asyncio.to_thread(keys.prepare, folder, sorted({settings.host, "localhost", "127.0.0.1", *_SERVICE_NAMES}))
     addresses: list[str] = []
@@ -60,7 +60,7 @@ async def serve(settings: ApiSettings) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     async with running(settings) as addresses:
-        print(f"raysail API is ready on {', '.join(addresses)}", flush=True)  # noqa: T201 - what a person who starts it waits for
+        print(f"raysail API is ready on {', '.join(addresses)}", flush=True)
         await stop.wait()
         log.info("stopping")
 

@@ -8,7 +8,6 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-
 from raysail.api.openapi import builtin_node, schema_name
 from raysail.api.resources import Resource
 from raysail.apiserver import bootstrap, subresources

@@ -44,7 +44,10 @@ class Decoded:
 class Strategy(Protocol):
     """The rules of one kind in one version. Objects handed in may be changed in place and are handed back."""
 
-    schema: SchemaNode
+    @property
+    def schema(self) -> SchemaNode:
+        """What objects of the kind look like."""
+        ...
 
     def decode(self, obj: JsonObject) -> Decoded:
         """Prunes fields that the kind does not have, drops nulls that Go would drop, canonicalises quantities. Raises StatusError (BadRequest) on a wrong type."""

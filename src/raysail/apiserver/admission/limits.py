@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from fractions import Fraction
 from typing import Any, Final
 
@@ -39,7 +39,7 @@ class LimitRanger:
             return
         pod = operation.definition.resource.kind == "Pod" and not operation.definition.resource.group
         if pod and (operation.verb == "create" or operation.subresource == "resize"):
-            check = pod_faults
+            check: Callable[[Mapping[str, Any], Mapping[str, Any]], Iterator[str]] = pod_faults
         elif operation.concerns("", "PersistentVolumeClaim") and operation.verb in ("create", "update"):
             check = claim_faults
         else:

@@ -64,4 +64,6 @@ class Priority:
         if operation.object.get("globalDefault"):
             present = self._default()
             if present is not None and (operation.verb == "create" or present["metadata"]["name"] != operation.name):
-                raise forbidden(operation, f"PriorityClass {present['metadata']['name']} is already marked as default. Only one default can exist")
+                raise forbidden(
+                    operation, f"PriorityClass {present['metadata']['name']} is already marked as default. Only one default can exist"
+                )

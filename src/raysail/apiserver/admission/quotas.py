@@ -144,8 +144,10 @@ def _text(resources: list[str], amounts: Use) -> str:
 def _in_scope(spec: Mapping[str, Any], collection: str, obj: Mapping[str, Any]) -> bool:
     """Whether the quota's scopes hold for the object; scopes are about Pods."""
     terms: list[tuple[str, str, list[str]]] = [(scope, "Exists", []) for scope in spec.get("scopes") or ()]
-    for expression in (spec.get("scopeSelector") or {}).get("matchExpressions") or ():
-        terms.append((expression.get("scopeName", ""), expression.get("operator", "Exists"), expression.get("values") or []))
+    terms += [
+        (expression.get("scopeName", ""), expression.get("operator", "Exists"), expression.get("values") or [])
+        for expression in (spec.get("scopeSelector") or {}).get("matchExpressions") or ()
+    ]
     if terms and collection != "pods":
         return False
     return all(_pod_in_scope(obj.get("spec") or {}, *term) for term in terms)

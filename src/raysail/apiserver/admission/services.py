@@ -42,7 +42,9 @@ class ServiceAddresses:
             self._drop_node_ports(spec, old)
             return
         self._cluster_ip(operation, spec, old, [other for _, other in others])
-        if spec.get("type") in _WITH_NODE_PORTS and not (spec["type"] == "LoadBalancer" and spec.get("allocateLoadBalancerNodePorts") is False):
+        if spec.get("type") in _WITH_NODE_PORTS and not (
+            spec["type"] == "LoadBalancer" and spec.get("allocateLoadBalancerNodePorts") is False
+        ):
             self._allocate_node_ports(operation, spec, old, [other for _, other in others])
         elif spec.get("type") not in _WITH_NODE_PORTS:
             self._drop_node_ports(spec, old)
@@ -110,18 +112,26 @@ class ServiceAddresses:
         self, operation: Operation, spec: dict[str, Any], old: Mapping[str, Any], others: list[Mapping[str, Any]]
     ) -> None:
         taken = {port["nodePort"] for other in others for port in other.get("ports") or () if port.get("nodePort")}
-        before = {(port.get("name", ""), port.get("port"), port.get("protocol", "TCP")): port.get("nodePort") for port in old.get("ports") or ()}
+        before = {
+            (port.get("name", ""), port.get("port"), port.get("protocol", "TCP")): port.get("nodePort") for port in old.get("ports") or ()
+        }
         kept = set(before.values()) - {None}
         for index, port in enumerate(spec.get("ports") or ()):
             known = before.get((port.get("name", ""), port.get("port"), port.get("protocol", "TCP")))
             if not port.get("nodePort"):
-                port["nodePort"] = known if known else next(p for p in self._free_ports(taken | kept))
+                port["nodePort"] = known or next(p for p in self._free_ports(taken | kept))
             elif port["nodePort"] in taken and port["nodePort"] not in kept:
-                cause = Cause("FieldValueInvalid", f"Invalid value: {port['nodePort']}: provided port is already allocated", f"spec.ports[{index}].nodePort")
+                cause = Cause(
+                    "FieldValueInvalid",
+                    f"Invalid value: {port['nodePort']}: provided port is already allocated",
+                    f"spec.ports[{index}].nodePort",
+                )
                 raise invalid("", "Service", ((operation.object or {}).get("metadata") or {}).get("name", ""), [cause])
             elif not self._node_ports[0] <= port["nodePort"] <= self._node_ports[1] and port["nodePort"] not in kept:
                 low, high = self._node_ports
-                text = f"Invalid value: {port['nodePort']}: provided port is not in the valid range. The range of valid ports is {low}-{high}"
+                text = (
+                    f"Invalid value: {port['nodePort']}: provided port is not in the valid range. The range of valid ports is {low}-{high}"
+                )
                 cause = Cause("FieldValueInvalid", text, f"spec.ports[{index}].nodePort")
                 raise invalid("", "Service", ((operation.object or {}).get("metadata") or {}).get("name", ""), [cause])
             taken.add(port["nodePort"])

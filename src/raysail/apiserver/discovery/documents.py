@@ -62,7 +62,8 @@ class Discovery:
     def group_list(self) -> bytes:
         """GET /apis."""
         return self._document(
-            ("apis",), lambda: {"kind": "APIGroupList", "apiVersion": "v1", "groups": [self._group(name) for name in self._registry.groups()]}
+            ("apis",),
+            lambda: {"kind": "APIGroupList", "apiVersion": "v1", "groups": [self._group(name) for name in self._registry.groups()]},
         )
 
     def group(self, name: str) -> bytes | None:

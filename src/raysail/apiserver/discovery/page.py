@@ -57,9 +57,7 @@ class Pages:
         else:
             body = self._discovery.resource_list(parts[1], parts[2])
             if body is None and self._discovery.own_group(parts[1]):
-                return error_answer(
-                    StatusError("NotFound", "the server could not find the requested resource", empty_details=True)
-                )
+                return error_answer(StatusError("NotFound", "the server could not find the requested resource", empty_details=True))
         return None if body is None else _document(body)
 
     def _health(self, root: str, path: str, query: dict[str, str]) -> Answer | None:

@@ -30,8 +30,7 @@ class Answer:
     def header_list(self) -> list[tuple[bytes, bytes]]:
         """All headers, lower case, in ASGI's form."""
         found = [_NO_CACHE, (b"content-type", self.content_type), (b"content-length", str(len(self.body)).encode()), *self.headers]
-        for text in self.warnings:
-            found.append((b"warning", warning(text)))
+        found += [(b"warning", warning(text)) for text in self.warnings]
         return found
 
 

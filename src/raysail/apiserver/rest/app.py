@@ -42,7 +42,6 @@ class Gate(Protocol):
         """The user to act as: who asks, or whom they impersonate. Raises StatusError (403)."""
         ...
 
-
     def require(self, user: User, attributes: Attributes) -> None:
         """Raises StatusError (403) when the user may not."""
         ...

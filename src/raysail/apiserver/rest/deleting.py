@@ -97,7 +97,9 @@ def options_of(source: Mapping[str, Any]) -> Options:
     options = Options()
     grace = source.get("gracePeriodSeconds")
     if grace is not None and (isinstance(grace, bool) or not isinstance(grace, int)):
-        raise bad_request(f"json: cannot unmarshal {type(grace).__name__} into Go struct field DeleteOptions.gracePeriodSeconds of type int64")
+        raise bad_request(
+            f"json: cannot unmarshal {type(grace).__name__} into Go struct field DeleteOptions.gracePeriodSeconds of type int64"
+        )
     options.grace_seconds = grace if grace is None or grace >= 0 else 1
     options.policy = source.get("propagationPolicy") or ""
     options.orphan = source.get("orphanDependents")
@@ -111,12 +113,24 @@ def options_of(source: Mapping[str, Any]) -> Options:
 def _check(options: Options, source: Mapping[str, Any]) -> None:
     causes = []
     if options.policy and options.orphan is not None:
-        causes.append(Cause("FieldValueInvalid", f'Invalid value: "{options.policy}": orphanDependents and deletionPropagation cannot be both set', "propagationPolicy"))
+        causes.append(
+            Cause(
+                "FieldValueInvalid",
+                f'Invalid value: "{options.policy}": orphanDependents and deletionPropagation cannot be both set',
+                "propagationPolicy",
+            )
+        )
     if options.policy and options.policy not in _POLICIES:
         supported = '"Background", "Foreground", "Orphan", "nil"'
-        causes.append(Cause("FieldValueNotSupported", f'Unsupported value: "{options.policy}": supported values: {supported}', "propagationPolicy"))
+        causes.append(
+            Cause("FieldValueNotSupported", f'Unsupported value: "{options.policy}": supported values: {supported}', "propagationPolicy")
+        )
     if source.get("dryRun") and source["dryRun"] != ["All"]:
-        causes.append(Cause("FieldValueNotSupported", f'Unsupported value: {orjson.dumps(source["dryRun"]).decode()}: supported values: "All"', "dryRun"))
+        causes.append(
+            Cause(
+                "FieldValueNotSupported", f'Unsupported value: {orjson.dumps(source["dryRun"]).decode()}: supported values: "All"', "dryRun"
+            )
+        )
     if causes:
         raise invalid("meta.k8s.io", "DeleteOptions", "", causes)
 
@@ -133,7 +147,9 @@ async def delete(call: Call) -> Answer:
     if record is None:
         raise absent(call)
     if call.definition.resource.group == "batch" and call.target.plural == "jobs" and not options.policy and options.orphan is None:
-        call.warnings.append("child pods are preserved by default when jobs are deleted; set propagationPolicy=Background to remove them or set propagationPolicy=Orphan to suppress this warning")
+        call.warnings.append(
+            "child pods are preserved by default when jobs are deleted; set propagationPolicy=Background to remove them or set propagationPolicy=Orphan to suppress this warning"
+        )
     obj, gone = await remove(call, record, options)
     if not gone or _returned(call):
         waits = not gone and options.orphan is False
@@ -159,7 +175,9 @@ async def _delete_damaged(call: Call) -> Answer:
     }
     call.store.forget_corrupt(call.definition.collection, call.key)
     await asyncio.shield(call.store.delete(call.definition.collection, call.key, encoder(call.definition, shell)))
-    return json_answer({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "details": {"name": name, "kind": resource.plural}})
+    return json_answer(
+        {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "details": {"name": name, "kind": resource.plural}}
+    )
 
 
 async def remove(call: Call, record: Record, options: Options) -> tuple[dict[str, Any], bool]:
@@ -182,7 +200,7 @@ async def remove(call: Call, record: Record, options: Options) -> tuple[dict[str
         meta.pop("finalizers", None)
     if not graceful and finalizers:
         _mark(call, meta)
-    held = finalizers or (obj.get("spec") or {}).get("finalizers") and call.target.plural == "namespaces"
+    held = finalizers or ((obj.get("spec") or {}).get("finalizers") and call.target.plural == "namespaces")
     if held or (graceful and meta["deletionGracePeriodSeconds"] > 0):
         if orjson.dumps(obj) == before or options.dry_run:
             return obj, False
@@ -201,9 +219,7 @@ def _terminate(call: Call, namespace: dict[str, Any]) -> None:
         meta["deletionTimestamp"] = format_time(call.shared.now())
         namespace.setdefault("status", {})["phase"] = "Terminating"
     elif (namespace.get("spec") or {}).get("finalizers"):
-        text = (
-            "The system is ensuring all content is removed from this namespace.  Upon completion, this namespace will automatically be purged by the system."
-        )
+        text = "The system is ensuring all content is removed from this namespace.  Upon completion, this namespace will automatically be purged by the system."
         raise conflict("", "namespaces", meta["name"], text)
 
 

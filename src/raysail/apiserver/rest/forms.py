@@ -39,10 +39,10 @@ def list_answer(call: Call, records: Sequence[Record], metadata: Mapping[str, An
     definition = call.definition
     resource = definition.resource
     match call.form.kind:
-        case kind if kind == PARTIAL_LIST or kind == PARTIAL:
+        case "PartialObjectMetadataList" | "PartialObjectMetadata":
             items = [partial(decoded(definition, record.object())) for record in records]
             body = encode({"kind": PARTIAL_LIST, "apiVersion": f"meta.k8s.io/{call.form.version}", "metadata": metadata, "items": items})
-        case kind if kind == TABLE:
+        case "Table":
             body = encode(table(call, [decoded(definition, record.object()) for record in records], metadata))
         case _:
             kind = definition.list_kind or f"{resource.kind}List"
@@ -54,13 +54,19 @@ def list_answer(call: Call, records: Sequence[Record], metadata: Mapping[str, An
 
 def list_items(definition: Definition, records: Iterable[Record]) -> Iterable[bytes]:
     """Each object's JSON text in the version of the Definition. Items of built-in lists bear no kind and apiVersion of their own."""
-    if definition.conversion:
+    if definition.conversion and definition.custom:
         return (encode(decoded(definition, record.object())) for record in records)
+    if definition.conversion:
+        return (encode(_untyped(decoded(definition, record.object()))) for record in records)
     if definition.custom:
         return (record.data for record in records)
     head = type_head(definition)
     cut = len(head)
     return (b"{" + record.data[cut:] if record.data.startswith(head) else record.data for record in records)
+
+
+def _untyped(obj: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in obj.items() if key not in ("kind", "apiVersion")}
 
 
 def type_head(definition: Definition) -> bytes:

@@ -110,8 +110,10 @@ def deduplicate_owners(metadata: dict[str, Any]) -> list[str]:
     metadata["ownerReferences"] = kept
     shown = ", ".join(dict.fromkeys(again))
     return [
-        ".metadata.ownerReferences contains duplicate entries; API server dedups owner references in 1.20+, and may reject such requests"
-        f" as early as 1.24; please fix your requests; duplicate UID(s) observed: {shown}"
+        (
+            ".metadata.ownerReferences contains duplicate entries; API server dedups owner references in 1.20+, and may reject such requests"
+            f" as early as 1.24; please fix your requests; duplicate UID(s) observed: {shown}"
+        )
     ]
 
 
@@ -138,7 +140,9 @@ def faults(obj: Mapping[str, Any], definition: Definition) -> list[Cause]:
     found: list[Cause] = []
     prefix, name = metadata.get("generateName", ""), metadata.get("name", "")
     if prefix:
-        found += [_invalid("metadata.generateName", prefix, text) for text in name_faults(resource.group, resource.kind, prefix, prefix=True)]
+        found += [
+            _invalid("metadata.generateName", prefix, text) for text in name_faults(resource.group, resource.kind, prefix, prefix=True)
+        ]
     if not name:
         found.append(Cause("FieldValueRequired", "Required value: name or generateName is required", "metadata.name"))
     else:
@@ -168,9 +172,8 @@ def _update_faults(obj: Mapping[str, Any], old: Mapping[str, Any]) -> list[Cause
             found.append(Cause("FieldValueForbidden", text, "metadata.finalizers"))
     if not metadata.get("resourceVersion"):
         found.append(_invalid("metadata.resourceVersion", 0, "must be specified for an update"))
-    for key in ("name", "namespace", "uid", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds"):
-        if metadata.get(key) != was.get(key):
-            found.append(_invalid(f"metadata.{key}", metadata.get(key), "field is immutable"))
+    fixed = ("name", "namespace", "uid", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds")
+    found += [_invalid(f"metadata.{key}", metadata.get(key), "field is immutable") for key in fixed if metadata.get(key) != was.get(key)]
     return found
 
 
@@ -205,9 +208,7 @@ def _owner_faults(owners: list[Mapping[str, Any]]) -> list[Cause]:
         group, _, version = str(owner.get("apiVersion", "")).rpartition("/")
         if not version:
             found.append(_invalid(f"{at}.apiVersion", owner.get("apiVersion", ""), "version must not be empty"))
-        for key in ("kind", "name", "uid"):
-            if not owner.get(key):
-                found.append(_invalid(f"{at}.{key}", "", "must not be empty"))
+        found += [_invalid(f"{at}.{key}", "", "must not be empty") for key in ("kind", "name", "uid") if not owner.get(key)]
         if (group, version, owner.get("kind")) == ("", "v1", "Event"):
             found.append(_invalid(at, owner, "/v1, Kind=Event is disallowed from being an owner"))
         if owner.get("controller"):
@@ -225,7 +226,9 @@ def _finalizer_faults(finalizers: list[str], definition: Definition) -> list[Cau
     for index, name in enumerate(finalizers):
         found += [_invalid("metadata.finalizers", name, text) for text in qualified_name_faults(name)]
         if "/" not in name and not definition.custom and definition.resource.group in _CORE_GROUPS and name not in _STANDARD_FINALIZERS:
-            found.append(_invalid(f"metadata.finalizers[{index}]", name, "name is neither a standard finalizer name nor is it fully qualified"))
+            found.append(
+                _invalid(f"metadata.finalizers[{index}]", name, "name is neither a standard finalizer name nor is it fully qualified")
+            )
     if ORPHAN in finalizers and FOREGROUND in finalizers:
         found.append(_invalid("metadata.finalizers", finalizers, f"finalizer {ORPHAN} and {FOREGROUND} cannot be both set"))
     return found

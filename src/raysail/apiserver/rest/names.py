@@ -84,7 +84,9 @@ def qualified_name_faults(name: str) -> list[str]:
     faults: list[str] = []
     if slash:
         if "/" in prefix:
-            return [f"a qualified name must consist of alphanumeric characters, '-', '_' or '.' with an optional DNS subdomain prefix and '/' ({_QUALIFIED_TEXT})"]
+            return [
+                f"a qualified name must consist of alphanumeric characters, '-', '_' or '.' with an optional DNS subdomain prefix and '/' ({_QUALIFIED_TEXT})"
+            ]
         if not prefix:
             faults.append("prefix part must be non-empty")
         else:

@@ -14,9 +14,9 @@ from raysail.apiserver.rest import forms
 from raysail.apiserver.rest.answer import Answer
 from raysail.apiserver.rest.call import Call, decoded
 from raysail.apiserver.rest.selection import Selection, selection_of
-from raysail.apiserver.store import Expired, Record
+from raysail.apiserver.store import ExpiredError, Record
 
-_TOKEN_VERSION: Final = "meta.k8s.io/v1"
+_TOKEN_VERSION: Final = "meta.k8s.io/v1"  # noqa: S105 - a version
 _MATCHES: Final = ("", "Exact", "NotOlderThan")
 
 
@@ -94,8 +94,8 @@ async def _page(call: Call, selection: Selection) -> tuple[list[Record], int, st
         if match == "Exact" or (match == "" and limit):
             revision = wanted
     try:
-        snapshot = call.store.list(call.definition.collection, call.target.namespace, revision)
-    except Expired as error:
+        snapshot = call.store.snapshot(call.definition.collection, call.target.namespace, revision)
+    except ExpiredError as error:
         raise _expired(call, error, start) from error
     records = snapshot.records
     if start is not None:
@@ -141,7 +141,11 @@ def _check_match(version: str, match: str, token: str) -> None:
     causes = []
     if match:
         if token:
-            causes.append(Cause("FieldValueForbidden", "Forbidden: resourceVersionMatch is forbidden when continue is provided", "resourceVersionMatch"))
+            causes.append(
+                Cause(
+                    "FieldValueForbidden", "Forbidden: resourceVersionMatch is forbidden when continue is provided", "resourceVersionMatch"
+                )
+            )
         if not version:
             text = "Forbidden: resourceVersionMatch is forbidden unless resourceVersion is provided"
             causes.append(Cause("FieldValueForbidden", text, "resourceVersionMatch"))
@@ -155,7 +159,7 @@ def _check_match(version: str, match: str, token: str) -> None:
         raise invalid("meta.k8s.io", "ListOptions", "", causes)
 
 
-def _expired(call: Call, error: Expired, start: Position | None) -> StatusError:
+def _expired(call: Call, error: ExpiredError, start: Position | None) -> StatusError:
     if start is None:
         return StatusError("Expired", f"The resourceVersion for the provided list is too old. {error}", 410)
     # The client may go on where it was, with what is there now.
@@ -176,5 +180,3 @@ def current(call: Call) -> dict[str, Any]:
     if record is None:
         raise absent(call)
     return decoded(call.definition, record.object())
-
-

@@ -60,7 +60,9 @@ def selection_of(call: Call) -> Selection:
             continue
         # Two sets of words: conversion functions of built-in kinds, the converter of custom ones.
         if definition.custom or not definition.selectable_fields:
-            raise bad_request(f'Unable to find "{definition.resource.api_version}, Resource={definition.resource.plural}" that match label selector "{labels}", field selector "{fields}": field label not supported: {term.path}')
+            raise bad_request(
+                f'Unable to find "{definition.resource.api_version}, Resource={definition.resource.plural}" that match label selector "{labels}", field selector "{fields}": field label not supported: {term.path}'
+            )
         raise bad_request(f"field label not supported: {term.path}")
     return Selection(selector, terms, not selector.requirements and not terms)
 

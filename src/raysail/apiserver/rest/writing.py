@@ -39,7 +39,18 @@ APPLY_PATCH: Final = "application/apply-patch+yaml"
 _VALIDATIONS: Final = ("Ignore", "Warn", "Strict")
 # PUT of these may create them; and these must be told which version they replace (AllowCreateOnUpdate, AllowUnconditionalUpdate of each strategy).
 _PUT_CREATES: Final = frozenset(
-    {"leases", "endpoints", "events", "limitranges", "services", "runtimeclasses", "roles", "rolebindings", "clusterroles", "clusterrolebindings"}
+    {
+        "leases",
+        "endpoints",
+        "events",
+        "limitranges",
+        "services",
+        "runtimeclasses",
+        "roles",
+        "rolebindings",
+        "clusterroles",
+        "clusterrolebindings",
+    }
 )
 _PUT_NEEDS_VERSION: Final = frozenset(
     {
@@ -116,7 +127,11 @@ async def update(call: Call) -> Answer:
     report_fields(call, faults)
     given = new["metadata"].get("name", "")
     if given != call.target.name:
-        text = "name must be provided" if not given else f"the name of the object ({given}) does not match the name on the URL ({call.target.name})"
+        text = (
+            "name must be provided"
+            if not given
+            else f"the name of the object ({given}) does not match the name on the URL ({call.target.name})"
+        )
         raise bad_request(text)
     metadata.check_namespace(new["metadata"], call.definition, call.target.namespace)
     record = call.store.latest(call.definition.collection, call.key)
@@ -236,7 +251,13 @@ def check_manager(call: Call) -> None:
     if len(name.encode()) > _MANAGER_BYTES:
         causes.append(Cause("FieldValueTooLong", f"Too long: may not be more than {_MANAGER_BYTES} bytes", "fieldManager"))
     if not name.isprintable():
-        causes.append(Cause("FieldValueInvalid", f"Invalid value: {orjson.dumps(name).decode()}: should only contain printable characters", "fieldManager"))
+        causes.append(
+            Cause(
+                "FieldValueInvalid",
+                f"Invalid value: {orjson.dumps(name).decode()}: should only contain printable characters",
+                "fieldManager",
+            )
+        )
     if causes:
         raise invalid("meta.k8s.io", _options_kind(call), "", causes)
 
@@ -366,14 +387,18 @@ def _check_type(definition: Definition, obj: dict[str, Any], text: bytes = b"") 
         # Custom objects have no Go type to fall back on.
         missing, shown = ("Kind" if not given_kind else "apiVersion"), text.decode("utf-8", "replace")
         brief = shown if len(shown) <= 35 else shown[:35] + " ..."
-        raise bad_request(f"the object provided is unrecognized (must be of type {resource.kind}): Object '{missing}' is missing in '{shown}' ({brief})")
+        raise bad_request(
+            f"the object provided is unrecognized (must be of type {resource.kind}): Object '{missing}' is missing in '{shown}' ({brief})"
+        )
     if given_version and given_version != resource.api_version:
         message = f"the API version in the data ({given_version}) does not match the expected API version ({resource.api_version})"
         raise bad_request(message)
     if definition.custom and given_kind:
         return  # another kind is a fault of the object, found by validation
     if given_kind and given_kind != resource.kind:
-        raise bad_request(f'{given_kind} in version "{resource.version}" cannot be handled as a {resource.kind}: no kind "{given_kind}" is registered here')
+        raise bad_request(
+            f'{given_kind} in version "{resource.version}" cannot be handled as a {resource.kind}: no kind "{given_kind}" is registered here'
+        )
     obj["kind"], obj["apiVersion"] = resource.kind, resource.api_version
 
 

@@ -5,6 +5,6 @@ so a read-modify-write in one turn of the event loop needs no lock and no retry.
 """
 
 from raysail.apiserver.store.records import Change, Record
-from raysail.apiserver.store.store import Expired, Snapshot, Store, StoreSettings
+from raysail.apiserver.store.store import ExpiredError, Snapshot, Store, StoreSettings
 
-__all__ = ["Change", "Expired", "Record", "Snapshot", "Store", "StoreSettings"]
+__all__ = ["Change", "ExpiredError", "Record", "Snapshot", "Store", "StoreSettings"]

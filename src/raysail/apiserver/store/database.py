@@ -18,7 +18,7 @@ Row = tuple[int, str, str, int, bytes, int]
 """revision, collection, key, deleted, value, checksum"""
 
 
-class StoreUnreadable(Exception):
+class StoreUnreadableError(Exception):
     """The file is not a store that this version can open. The text says what to do."""
 
 
@@ -46,7 +46,9 @@ class Database:
             self._connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=10)
             self._prepare()
         except sqlite3.DatabaseError as error:
-            raise StoreUnreadable(f"{path} cannot be opened as a raysail store: {error}. Restore it from a copy, or move it away to start empty") from error
+            raise StoreUnreadableError(
+                f"{path} cannot be opened as a raysail store: {error}. Restore it from a copy, or move it away to start empty"
+            ) from error
         path.chmod(0o600)
 
     def _prepare(self) -> None:
@@ -70,17 +72,21 @@ class Database:
             run("ROLLBACK")
             raise
         if found != FORMAT:
-            raise StoreUnreadable(f"{self.path} has store format {found}; this raysail reads format {FORMAT}. Use the version that wrote it")
+            raise StoreUnreadableError(
+                f"{self.path} has store format {found}; this raysail reads format {FORMAT}. Use the version that wrote it"
+            )
 
     def load(self) -> Loaded:
-        """Everything on disk. Raises StoreUnreadable when SQLite cannot read its own pages."""
+        """Everything on disk. Raises StoreUnreadableError when SQLite cannot read its own pages."""
         try:
             (floor,) = self._connection.execute("SELECT value FROM meta WHERE name='floor'").fetchone()
             rows: list[Row] = self._connection.execute(
                 "SELECT revision, collection, key, deleted, value, checksum FROM log ORDER BY revision"
             ).fetchall()
         except sqlite3.DatabaseError as error:
-            raise StoreUnreadable(f"{self.path} is damaged: {error}. Restore it from a copy; `sqlite3 store.db .recover` may save parts of it") from error
+            raise StoreUnreadableError(
+                f"{self.path} is damaged: {error}. Restore it from a copy; `sqlite3 store.db .recover` may save parts of it"
+            ) from error
         return Loaded(rows, floor)
 
     def append(self, rows: Sequence[Row]) -> None:

@@ -33,7 +33,7 @@ class StoreSettings:
     first_revision: int = 1
 
 
-class Expired(Exception):
+class ExpiredError(Exception):
     """History does not reach back to that revision."""
 
     def __init__(self, revision: int, floor: int) -> None:
@@ -107,8 +107,8 @@ class Store:
             self._refuse_corrupt(collection, key)
         return record
 
-    def list(self, collection: str, namespace: str = "", revision: int | None = None) -> Snapshot:
-        """All objects in key order; with a revision, as they were then. Raises Expired, StatusError (a damaged record)."""
+    def snapshot(self, collection: str, namespace: str = "", revision: int | None = None) -> Snapshot:
+        """All objects in key order; with a revision, as they were then. Raises ExpiredError, StatusError (a damaged record)."""
         if self.corrupt:
             for damaged, key in self.corrupt:
                 if damaged == collection and within([key], namespace):
@@ -117,7 +117,7 @@ class Store:
         if revision is None or revision == self.revision:
             return Snapshot(current.scan(namespace), self.revision)
         if revision < self.history.floor:
-            raise Expired(revision, self.history.floor)
+            raise ExpiredError(revision, self.history.floor)
         track = self.history.track(collection)
         later = track.since(track.after(revision)) or []
         if not later:
@@ -227,11 +227,14 @@ class Store:
 
     def _report(self, batch: list[Write], error: sqlite3.Error | None) -> None:
         try:
-            self._loop.call_soon_threadsafe(self._committed if error is None else self._refused, batch, error)
+            if error is None:
+                self._loop.call_soon_threadsafe(self._committed, batch)
+            else:
+                self._loop.call_soon_threadsafe(self._refused, batch, error)
         except RuntimeError:  # the loop is closed: nobody waits any more
             log.debug("store: %d writes finished after the loop had ended", len(batch))
 
-    def _committed(self, batch: list[Write], _error: None) -> None:
+    def _committed(self, batch: list[Write]) -> None:
         woken: set[tuple[str, str]] = set()
         finished: list[_Pending] = []
         for write in batch:
@@ -348,5 +351,7 @@ def _fault(collection: str, key: str, value: bytes, expected: int) -> str:
 
 def _refusal(error: sqlite3.Error, path: Path) -> StatusError:
     if getattr(error, "sqlite_errorname", "") == "SQLITE_FULL" or "full" in str(error):
-        return StatusError("InternalError", f"nothing was stored: the disk that holds {path} is full; free some space and try again", code=507)
+        return StatusError(
+            "InternalError", f"nothing was stored: the disk that holds {path} is full; free some space and try again", code=507
+        )
     return StatusError("InternalError", f"nothing was stored: writing to {path} failed: {error}", code=500)

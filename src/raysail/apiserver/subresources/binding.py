@@ -60,7 +60,9 @@ async def _bind(call: Call, body: dict[str, Any], name: str) -> Answer:
     pod = record.object()
     for wanted, field in ((metadata.get("uid"), "uid"), (metadata.get("resourceVersion"), "resourceVersion")):
         if wanted and wanted != pod["metadata"][field]:
-            raise conflict("", "pods/binding", name, f"Precondition failed: {field} in precondition: {wanted}, in object: {pod['metadata'][field]}")
+            raise conflict(
+                "", "pods/binding", name, f"Precondition failed: {field} in precondition: {wanted}, in object: {pod['metadata'][field]}"
+            )
     if pod["metadata"].get("deletionTimestamp"):
         raise conflict("", "pods/binding", name, f"pod {name} is being deleted, cannot be assigned to a host")
     if pod["spec"].get("nodeName"):

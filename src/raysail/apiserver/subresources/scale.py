@@ -99,7 +99,11 @@ def _paths(call: Call) -> dict[str, Path | None]:
 
 async def serve(call: Call) -> Answer:
     """GET, PUT and PATCH of a scale."""
-    record = call.store.get(call.definition.collection, call.key) if call.verb == "get" else call.store.latest(call.definition.collection, call.key)
+    record = (
+        call.store.get(call.definition.collection, call.key)
+        if call.verb == "get"
+        else call.store.latest(call.definition.collection, call.key)
+    )
     if record is None:
         raise absent(call)
     old = decoded(call.definition, record.object())
@@ -116,7 +120,12 @@ async def serve(call: Call) -> Answer:
 
 
 async def _write(
-    call: Call, record: Record, old: dict[str, Any], rules: ScalePaths | BuiltinScale, present: dict[str, Any], paths: dict[str, Path | None]
+    call: Call,
+    record: Record,
+    old: dict[str, Any],
+    rules: ScalePaths | BuiltinScale,
+    present: dict[str, Any],
+    paths: dict[str, Path | None],
 ) -> Answer:
     resource = call.definition.resource
     manager = FieldManager(_node(), SCALE_VERSION, "Scale", "scale")
@@ -139,7 +148,9 @@ async def _write(
         raise conflict(resource.group, resource.plural, call.target.name, MODIFIED)
     replicas = (wanted.get("spec") or {}).get("replicas", 0)
     if isinstance(replicas, bool) or not isinstance(replicas, int):
-        raise bad_request('Scale in version "v1" cannot be handled as a Scale: json: cannot unmarshal into Go struct field ScaleSpec.spec.replicas of type int32')
+        raise bad_request(
+            'Scale in version "v1" cannot be handled as a Scale: json: cannot unmarshal into Go struct field ScaleSpec.spec.replicas of type int32'
+        )
     new = orjson.loads(orjson.dumps(old))
     rules.write(new, replicas)
     entries = from_scale(metadata.get("managedFields"), old["metadata"].get("managedFields") or [], resource.api_version, paths)

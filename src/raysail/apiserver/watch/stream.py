@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import random
 import time
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
@@ -18,6 +19,7 @@ from raysail.api.selectors import FieldRequirement
 from raysail.apiserver.rest.call import Call, Receive, Send
 from raysail.apiserver.rest.reading import reach
 from raysail.apiserver.rest.selection import Selection, selection_of
+from raysail.apiserver.store import Change
 from raysail.apiserver.watch.events import EventEncoder, error_line
 
 _CHUNK_BYTES: Final = 1024 * 1024
@@ -60,7 +62,7 @@ class Streams:
             stream.task.cancel()
 
     @contextlib.contextmanager
-    def joined(self, stream: _Stream):  # type: ignore[no-untyped-def]
+    def joined(self, stream: _Stream) -> Iterator[None]:
         """Counts the stream while it runs."""
         self._running.add(stream)
         try:
@@ -197,7 +199,7 @@ class _Watch:
             finally:
                 timer.cancel()
 
-    def _line(self, change):  # type: ignore[no-untyped-def]
+    def _line(self, change: Change) -> bytes | None:
         if self._prefix and not change.key.startswith(self._prefix):
             return None
         return self._encoder.change(change)
@@ -206,7 +208,7 @@ class _Watch:
         """Sends what comes first; gives the position from which to follow, None when the watch is over already."""
         store, start = self._call.store, self._start
         if start.initial:
-            snapshot = store.list(self._call.definition.collection, self._namespace)
+            snapshot = store.snapshot(self._call.definition.collection, self._namespace)
             position = self._track.end
             lines = filter(None, (self._encoder.initial(record) for record in snapshot.records))
             await self._write(lines)
@@ -218,17 +220,16 @@ class _Watch:
         if start.revision < store.history.floor:
             await self._expired(store.history.floor, start.revision)
             return None
-        if start.revision > store.revision:
-            # From the future: what comes until then is not shown.
-            if not await store.reach(start.revision, max(self._deadline - self._loop.time(), 0)):
-                return None
+        # From the future: what comes until then is not shown.
+        if start.revision > store.revision and not await store.reach(start.revision, max(self._deadline - self._loop.time(), 0)):
+            return None
         return self._track.after(start.revision)
 
     async def _expired(self, floor: int, revision: int | None = None) -> None:
         asked = f"{revision} ({floor})" if revision is not None else f"the watch was too slow, history begins at {floor}"
         await self._write([error_line(StatusError("Expired", f"too old resource version: {asked}", 410).to_status())])
 
-    async def _write(self, lines) -> None:  # type: ignore[no-untyped-def]
+    async def _write(self, lines: Iterable[bytes]) -> None:
         chunk: list[bytes] = []
         size = 0
         for line in lines:
