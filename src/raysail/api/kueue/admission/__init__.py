@@ -5,13 +5,14 @@ The embedded API calls them in process, `raysail operator` serves them as webhoo
 """
 
 from raysail.api.kueue.admission.review import Verdict, mutate, review
-from raysail.api.kueue.admission.settings import DEFAULT_GATES, FRAMEWORKS, MANAGED_NAMESPACES, AdmissionSettings
+from raysail.api.kueue.admission.settings import DEFAULT_GATES, FRAMEWORKS, MANAGED_NAMESPACES, SERVED_FRAMEWORKS, AdmissionSettings
 from raysail.api.kueue.admission.surroundings import Lookup, Surroundings
 
 __all__ = [
     "DEFAULT_GATES",
     "FRAMEWORKS",
     "MANAGED_NAMESPACES",
+    "SERVED_FRAMEWORKS",
     "AdmissionSettings",
     "Lookup",
     "Surroundings",

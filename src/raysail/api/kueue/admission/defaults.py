@@ -11,11 +11,9 @@ from raysail.api.kueue.names import (
     DEFAULT_LOCAL_QUEUE,
     DEFAULT_WORKLOAD_PRIORITY_CLASS,
     ELASTIC_JOB_GATE,
-    MANAGED_LABEL,
     MULTIKUEUE_CONTROLLER,
     POD_INDEX_OFFSET_ANNOTATION,
     POD_SET_GROUP_NAME_ANNOTATION,
-    POD_SUSPENDING_PARENT_ANNOTATION,
     PRIORITY_CLASS_LABEL,
     QUEUE_NAME_LABEL,
 )
@@ -78,24 +76,9 @@ def default_job(job: Object, kind: JobKind, world: Surroundings) -> None:
         set_at(job, ("spec", "runtimePatches"), [*patches, ours])
 
 
-def default_serving(obj: Object, kind: JobKind, world: Surroundings, *, propagate: bool) -> None:
-    """Deployment and StatefulSet: their Pods are held back, not they themselves. `propagate` passes queue and priority class on to the Pods."""
-    default_local_queue(obj, world)
-    default_priority_class(obj, world)
-    if not world.should_suspend(obj):
-        return
-    if value_at(obj, ("spec", "template")) is None:
-        set_at(obj, ("spec", "template"), {})
-    template = obj["spec"]["template"]
-    set_annotation(template, POD_SUSPENDING_PARENT_ANNOTATION, kind.framework)
-    if propagate:
-        set_label(template, MANAGED_LABEL, "true")
-        for key in (QUEUE_NAME_LABEL, PRIORITY_CLASS_LABEL):
-            if value := labels_of(obj).get(key):
-                set_label(template, key, value)
-
-
 def _default_managed_by(job: Object, kind: JobKind, world: Surroundings) -> None:
+    if not world.settings.enabled("MultiKueue"):
+        return
     if not kind.managed_by or value_at(job, kind.managed_by) not in (None, kind.own_controller):
         return
     if QUEUE_NAME_LABEL in labels_of(job) and world.goes_to_multikueue(metadata_of(job).get("namespace", ""), queue_name(job)):

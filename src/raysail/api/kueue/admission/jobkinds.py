@@ -125,6 +125,13 @@ POD: Final = JobKind("pod", "pod", PODS)
 DEPLOYMENT: Final = JobKind("deployment", "deployment", DEPLOYMENTS, prebuilt=False)
 STATEFUL_SET: Final = JobKind("statefulset", "statefulset", STATEFUL_SETS, prebuilt=False)
 
+LEADER_WORKER_SET: Final = JobKind(
+    "leaderworkerset.x-k8s.io/leaderworkerset",
+    "leaderworkerset",
+    Resource("leaderworkerset.x-k8s.io", "v1", "LeaderWorkerSet", "leaderworkersets"),
+    prebuilt=False,
+)
+
 JOB_KINDS: Final = (
     BATCH_JOB,
     RAY_JOB,
@@ -139,6 +146,7 @@ JOB_KINDS: Final = (
     POD,
     DEPLOYMENT,
     STATEFUL_SET,
+    LEADER_WORKER_SET,
 )
 BY_GROUP_KIND: Final = {(kind.resource.group, kind.resource.kind): kind for kind in JOB_KINDS}
 BY_OWNER: Final = {(kind.resource.api_version, kind.resource.kind): kind for kind in JOB_KINDS}

@@ -1,4 +1,4 @@
-"""What Kueue's webhooks do with Pods, Deployments and StatefulSets (pkg/controller/jobs/{pod,deployment,statefulset})."""
+"""What Kueue's webhooks do with Pods and groups of Pods (pkg/controller/jobs/pod)."""
 
 from __future__ import annotations
 
@@ -9,25 +9,19 @@ from raysail.api import causes
 from raysail.api.errors import Cause
 from raysail.api.go_parse import parse_int
 from raysail.api.kueue.admission.defaults import add_gate, default_priority_class, set_annotation, set_label
-from raysail.api.kueue.admission.gatedby import gated_by_create_causes, gated_by_update_causes
-from raysail.api.kueue.admission.jobkinds import POD, STATEFUL_SET, JobKind, value_at
+from raysail.api.kueue.admission.jobkinds import POD, value_at
 from raysail.api.kueue.admission.jobs import (
-    QUEUE_NAME_FIELD,
     annotation_or_label_causes,
-    elastic_causes,
     job_create_causes,
     job_update_causes,
     prebuilt_field,
     prebuilt_workload,
-    priority_class_update_causes,
-    queue_name_causes,
 )
 from raysail.api.kueue.admission.quotas import IMMUTABLE
-from raysail.api.kueue.admission.rolehash import role_hash, spec_shape
+from raysail.api.kueue.admission.rolehash import role_hash
 from raysail.api.kueue.admission.settings import AdmissionSettings
 from raysail.api.kueue.admission.surroundings import Surroundings, annotations_of, labels_of, metadata_of, queue_name
 from raysail.api.kueue.admission.topology import topology_causes
-from raysail.api.kueue.admission.workloads import semantically_equal
 from raysail.api.kueue.names import (
     ADMISSION_GATE,
     DEFAULT_LOCAL_QUEUE,
@@ -112,29 +106,6 @@ def pod_warnings(pod: Json, old: Json | None, world: Surroundings) -> list[str]:
     return [f"pod owner is managed by kueue, label '{MANAGED_LABEL}=true' might lead to unexpected behaviour"]
 
 
-def serving_causes(obj: Json, old: Json | None, kind: JobKind, world: Surroundings) -> list[Cause]:
-    """Faults of a new or changed Deployment or StatefulSet."""
-    settings = world.settings
-    found = queue_name_causes(obj) + elastic_causes(obj, kind, settings)
-    if old is None:
-        return found + (gated_by_create_causes(obj) if settings.enabled("AdmissionGatedBy") else [])
-    suspended = not value_at(old, ("status", "readyReplicas"))
-    if (not suspended or not queue_name(obj)) and queue_name(obj) != queue_name(old):
-        found.append(causes.invalid(QUEUE_NAME_FIELD, queue_name(obj), IMMUTABLE))
-    found += priority_class_update_causes(obj, old, suspended=suspended)
-    if settings.enabled("AdmissionGatedBy"):
-        found += gated_by_update_causes(obj, old)
-    if kind is STATEFUL_SET and world.should_suspend(obj):
-        found += _stateful_set_update_causes(obj, old)
-    return found
-
-
-def managed_by_other_framework(stateful_set: Json) -> bool:
-    """Whether another kind of job than StatefulSet holds back these Pods."""
-    parent = (value_at(stateful_set, ("spec", "template", "metadata", "annotations")) or {}).get(POD_SUSPENDING_PARENT_ANNOTATION)
-    return parent is not None and parent != STATEFUL_SET.framework
-
-
 def _state_causes(pod: Json, settings: AdmissionSettings) -> list[Cause]:
     found = []
     if labels_of(pod).get(MANAGED_LABEL, "true") != "true":
@@ -178,31 +149,4 @@ def _group_causes(pod: Json, settings: AdmissionSettings) -> list[Cause]:
     if number < 1:
         detail = f"incorrect annotation value '{POD_GROUP_TOTAL_COUNT_ANNOTATION}={count}': group total count should be greater than zero"
         found.append(causes.invalid(_TOTAL_COUNT_FIELD, count, detail))
-    return found
-
-
-def _stateful_set_update_causes(new: Json, old: Json) -> list[Cause]:
-    """A held back StatefulSet keeps its Pods' shape, and scales only to and from zero."""
-    shapes = [spec_shape(value_at(obj, ("spec", "template", "spec")) or {}) for obj in (new, old)]
-    found = _shape_causes(shapes[0], shapes[1], "spec.template.spec")
-    after, before = (value_at(obj, ("spec", "replicas")) for obj in (new, old))
-    after, before = (1 if replicas is None else replicas for replicas in (after, before))
-    if after and before and after != before:
-        found.append(causes.invalid("spec.replicas", after, IMMUTABLE))
-    if not before and after and value_at(new, ("status", "replicas")):
-        found.append(causes.forbidden("spec.replicas", "scaling down is still in progress"))
-    return found
-
-
-def _shape_causes(new: Any, old: Any, path: str) -> list[Cause]:
-    found: list[Cause] = []
-    for name in new.keys() | old.keys():
-        after, before, field = new.get(name), old.get(name), f"{path}.{name}"
-        if name in ("containers", "initContainers") and len(after or ()) == len(before or ()):
-            for at, (container, was) in enumerate(zip(after or (), before or (), strict=True)):
-                found += _shape_causes(container, was, f"{field}[{at}]")
-        elif name == "resources" and "containers[" in path.lower():
-            found += _shape_causes(after, before, field)
-        elif not semantically_equal(after, before):
-            found.append(causes.invalid(field, after, IMMUTABLE))
     return found

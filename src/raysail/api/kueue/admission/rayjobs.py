@@ -40,7 +40,7 @@ def _state_causes(obj: Json, kind: JobKind, settings: AdmissionSettings) -> list
         return _ray_job_causes(obj, settings, managed=managed)
     found: list[Cause] = []
     if managed:
-        found += _ray_cluster_causes(obj, settings) if kind is RAY_CLUSTER else _cluster_causes(obj, _cluster_of(obj, kind), settings)
+        found += _ray_cluster_causes(obj, settings) if kind is RAY_CLUSTER else cluster_causes(obj, _cluster_of(obj, kind), settings)
     found += job_create_causes(obj, kind, settings)
     if settings.enabled("TopologyAwareScheduling"):
         found += _topology_causes(obj, kind, settings)
@@ -69,21 +69,21 @@ def _ray_job_causes(job: Json, settings: AdmissionSettings, *, managed: bool) ->
         if not spec.get("shutdownAfterJobFinishes"):
             detail = "a kueue managed job should delete the cluster after finishing"
             found.append(causes.invalid("spec.shutdownAfterJobFinishes", False, detail))
-        found += _cluster_causes(job, cluster, settings)
+        found += cluster_causes(job, cluster, settings)
     found += job_create_causes(job, RAY_JOB, settings)
     if settings.enabled("TopologyAwareScheduling") and cluster is not None:
         found += _topology_causes(job, RAY_JOB, settings)
     return found
 
 
-def _cluster_causes(owner: Json, cluster: Json | None, settings: AdmissionSettings) -> list[Cause]:
-    """The cluster inside a RayJob or RayService."""
+def cluster_causes(owner: Json, cluster: Json | None, settings: AdmissionSettings, path: str = _CLUSTER_PATH) -> list[Cause]:
+    """Faults of the cluster inside a RayJob or RayService, the `owner`."""
     cluster = cluster or {}
     found = []
     if cluster.get("enableInTreeAutoscaling") and not is_elastic(owner, settings):
         detail = "a kueue managed job should only use autoscaling when workload slicing is enabled"
-        found.append(causes.invalid(f"{_CLUSTER_PATH}.enableInTreeAutoscaling", True, detail))
-    return found + _group_causes(cluster, _CLUSTER_PATH)
+        found.append(causes.invalid(f"{path}.enableInTreeAutoscaling", True, detail))
+    return found + _group_causes(cluster, path)
 
 
 def _ray_cluster_causes(obj: Json, settings: AdmissionSettings) -> list[Cause]:

@@ -8,12 +8,13 @@ from typing import Any, Final
 
 from raysail.api.errors import Cause, StatusError
 from raysail.api.kueue.admission.batchjobs import batch_job_causes, other_job_causes
-from raysail.api.kueue.admission.defaults import default_job, default_serving
+from raysail.api.kueue.admission.defaults import default_job
 from raysail.api.kueue.admission.flavors import resource_flavor_causes
-from raysail.api.kueue.admission.jobkinds import BATCH_JOB, BY_GROUP_KIND, DEPLOYMENT, POD, STATEFUL_SET, JobKind
-from raysail.api.kueue.admission.pods import default_pod, managed_by_other_framework, pod_causes, pod_warnings, serving_causes
+from raysail.api.kueue.admission.jobkinds import BATCH_JOB, BY_GROUP_KIND, POD, JobKind
+from raysail.api.kueue.admission.pods import default_pod, pod_causes, pod_warnings
 from raysail.api.kueue.admission.quotas import cluster_queue_causes, cohort_causes
 from raysail.api.kueue.admission.rayjobs import RAY_KINDS, ray_causes
+from raysail.api.kueue.admission.serving import SERVING_KINDS, default_serving, serving_causes
 from raysail.api.kueue.admission.settings import AdmissionSettings
 from raysail.api.kueue.admission.surroundings import Lookup, Surroundings, metadata_of
 from raysail.api.kueue.admission.workloads import default_workload, workload_causes
@@ -68,17 +69,14 @@ def mutate(
             _mutate_kueue(resource.kind, obj, settings)
         return
     kind = _job_kind(resource, obj, settings)
-    if kind is None or (operation == UPDATE and kind not in (DEPLOYMENT, STATEFUL_SET)):
+    if kind is None or (operation == UPDATE and kind not in SERVING_KINDS):
         return
     world = Surroundings(lookup, settings)
     try:
         if kind is POD:
             default_pod(obj, world)
-        elif kind is DEPLOYMENT:
-            default_serving(obj, kind, world, propagate=True)
-        elif kind is STATEFUL_SET:
-            if not managed_by_other_framework(obj):
-                default_serving(obj, kind, world, propagate=False)
+        elif kind in SERVING_KINDS:
+            default_serving(obj, kind, world)
         else:
             default_job(obj, kind, world)
     except StatusError as error:
@@ -110,9 +108,8 @@ def review(
         if kind is POD:
             causes = pod_causes(obj, before, world)
             warnings = pod_warnings(obj, before, world)
-        elif kind in (DEPLOYMENT, STATEFUL_SET):
-            skipped = kind is STATEFUL_SET and managed_by_other_framework(obj)
-            causes = [] if skipped else serving_causes(obj, before, kind, world)
+        elif kind in SERVING_KINDS:
+            causes = serving_causes(obj, before, kind, world)
         elif kind in RAY_KINDS:
             causes = ray_causes(obj, before, kind, world)
         elif kind is BATCH_JOB:

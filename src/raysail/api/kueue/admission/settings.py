@@ -12,6 +12,8 @@ DEFAULT_GATES: Final[Mapping[str, bool]] = {
     "AdmissionGatedBy": True,
     "ConcurrentAdmission": False,
     "ElasticJobsViaWorkloadSlices": True,
+    "LWSImmutableGroupSize": True,
+    "MultiKueue": True,
     "PartialAdmission": True,
     "PriorityBoost": False,
     "RejectUpdatesToCQWithInvalidOnFlavors": False,
@@ -26,6 +28,9 @@ DEFAULT_GATES: Final[Mapping[str, bool]] = {
     "WorkloadValidationForPodSetMetadata": True,
 }
 """Feature gates that admission looks at, with Kueue's defaults."""
+
+SERVED_FRAMEWORKS: Final = frozenset({"batch/job", "ray.io/rayjob", "ray.io/raycluster", "ray.io/rayservice"})
+"""Kinds of jobs that are held back where the configuration names none (`integrations.frameworks`)."""
 
 FRAMEWORKS: Final = frozenset(
     {
@@ -45,9 +50,10 @@ FRAMEWORKS: Final = frozenset(
         "pod",
         "deployment",
         "statefulset",
+        "leaderworkerset.x-k8s.io/leaderworkerset",
     }
 )
-"""Kinds of jobs that are held back where the configuration names none (`integrations.frameworks`)."""
+"""All kinds of jobs for which there are rules. Only those that a queue controller serves may be in force: nothing else would let them go."""
 
 MANAGED_NAMESPACES: Final = Selector(
     (Requirement("kubernetes.io/metadata.name", "NotIn", frozenset({"kube-system", "kueue-system"})),),
@@ -60,7 +66,7 @@ class AdmissionSettings:
 
     manage_jobs_without_queue_name: bool = False
     managed_namespaces: Selector | None = MANAGED_NAMESPACES
-    frameworks: frozenset[str] = FRAMEWORKS
+    frameworks: frozenset[str] = SERVED_FRAMEWORKS
     gates: Mapping[str, bool] = field(default_factory=dict)
 
     def enabled(self, gate: str) -> bool:
