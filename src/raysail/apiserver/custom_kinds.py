@@ -38,22 +38,27 @@ class CustomKinds:
         self._now = now
         self._conversion_of = conversion_of
         self._served: dict[str, list[Definition]] = {}
+        self._crds: dict[str, dict[str, Any]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
 
     def start(self) -> None:
         """Serves what is there, then follows."""
         for record in self._store.collection(COLLECTION).scan():
-            self._see(record.object())
+            self._crds[record.key] = record.object()
+        for crd in list(self._crds.values()):
+            self._see(crd)
         self._store.on_commit(COLLECTION, self._follow)
 
     def _follow(self, change: Change) -> None:
         if change.new is None:
             self._withdraw(change.key)
+            self._crds.pop(change.key, None)
             # Names may have come free for others that wait for them.
-            for record in self._store.collection(COLLECTION).scan():
-                self._see(record.object())
+            for crd in list(self._crds.values()):
+                self._see(crd)
         else:
-            self._see(change.new.object())
+            self._crds[change.key] = crd = change.new.object()
+            self._see(crd)
 
     def _see(self, crd: dict[str, Any]) -> None:
         try:
@@ -68,7 +73,7 @@ class CustomKinds:
             if CLEANUP_FINALIZER in (meta.get("finalizers") or ()):
                 self._start(self._clean(meta["name"]))
             return
-        others = [record.object() for record in self._store.collection(COLLECTION).scan() if record.key != meta["name"]]
+        others = [other for name, other in self._crds.items() if name != meta["name"]]
         status = accepted_status(crd, others, self._now())
         if status != crd.get("status"):
             self._write(meta["name"], {"status": status})
