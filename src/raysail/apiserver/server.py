@@ -17,6 +17,7 @@ from raysail.apiserver.custom_kinds import CustomKinds
 from raysail.apiserver.customresources import DefinitionStrategy
 from raysail.apiserver.discovery import Discovery, Pages
 from raysail.apiserver.gate import StoreGate
+from raysail.apiserver.openapi import OpenApiPages
 from raysail.apiserver.registry import Registry
 from raysail.apiserver.registry.builtin import builtin_definitions
 from raysail.apiserver.registry.builtin_kinds import BUILTIN_KINDS
@@ -45,7 +46,7 @@ class ApiServer:
         self.gate = StoreGate(self.store, settings.admin_tokens, pki.service_account_key.read_bytes(), now)
         self.custom_kinds = CustomKinds(self.store, self.registry, now, _conversion_of)
         shared = Shared(self.store, self.registry, self._admission(), Ownership(self.registry), now, settings.limits)
-        pages = Pages(Discovery(self.registry), None, {"ping": lambda: "", "store": self._store_health})
+        pages = Pages(Discovery(self.registry), OpenApiPages(self.registry), {"ping": lambda: "", "store": self._store_health})
         self.application = Application(shared, self.gate, pages)
         subresources.install(self.application, self.gate)
         self._sweeper: asyncio.Task[None] | None = None

@@ -187,7 +187,7 @@ class Application:
             return text_answer(NOT_FOUND_TEXT, 404)
         if accept == "application/yaml" and answer.content_type == b"application/json":
             return as_yaml(answer)
-        return answer
+        return _unless_known(answer, scope)
 
     async def _websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
         """exec, attach and port-forward; everything else is refused before the handshake."""
@@ -277,3 +277,10 @@ def method_not_allowed(call: Call) -> StatusError:
         text = f'{verb} is not supported on resources of kind "{call.definition.group_resource}"'
         return StatusError("MethodNotAllowed", text, details={"group": resource.group, "kind": resource.plural})
     return StatusError("MethodNotAllowed", NOT_ALLOWED_TEXT, empty_details=True)
+
+
+def _unless_known(answer: Answer, scope: Scope) -> Answer:
+    """304 where the client says that it has just this document (If-None-Match)."""
+    known = next((value for key, value in scope["headers"] if key == b"if-none-match"), None)
+    tag = next((value for key, value in answer.headers if key == b"etag"), None)
+    return Answer(304, b"", answer.content_type, answer.headers) if known and known == tag else answer
