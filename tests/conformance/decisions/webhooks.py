@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from raysail.api.errors import Cause, StatusError
-from raysail.api.kueue import conversion, topologycoding
+from raysail.api.kueue import configuration, conversion, topologycoding
 from raysail.api.kueue.admission import AdmissionSettings, mutate, review
 from raysail.api.kueue.admission.defaults import default_job, default_local_queue, default_priority_class
 from raysail.api.kueue.admission.jobkinds import (
@@ -35,6 +35,7 @@ from raysail.api.kueue.admission.serving import spec_shape_causes
 from raysail.api.kueue.admission.settings import DEFAULT_GATES, FRAMEWORKS
 from raysail.api.kueue.admission.surroundings import Surroundings
 from raysail.api.kueue.admission.topology import PodSetSource, slice_size_causes, topology_causes
+from raysail.api.kueue.visibility import pending_workloads_options
 from raysail.api.resources import (
     ADMISSION_CHECKS,
     CLUSTER_QUEUES,
@@ -365,6 +366,31 @@ def round_trip(kind: str) -> Callable[[Case], list[str]]:
     return run
 
 
+def configures(version: str) -> Callable[[Case], list[str]]:
+    def run(case: Case) -> list[str]:
+        return differences(plain(configuration.with_defaults(case.given["original"], version)), plain(case.want["want"]))
+
+    return run
+
+
+def configuration_up(case: Case) -> list[str]:
+    return differences(plain(configuration.to_v1beta2(case.given["input"])), plain(case.want["expected"]))
+
+
+def configuration_down(case: Case) -> list[str]:
+    return differences(plain(configuration.to_v1beta1(case.given["input"])), plain(case.want["expected"]))
+
+
+def configuration_round_trip(case: Case) -> list[str]:
+    made = configuration.to_v1beta1(configuration.to_v1beta2(case.given["v1beta1Obj"]))
+    return differences(plain(made), plain(case.given["v1beta1Obj"]))
+
+
+def pending_options(case: Case) -> list[str]:
+    made = pending_workloads_options(case.given["inputQueryParams"])._asdict()
+    return differences(plain(made), plain(case.want["wantPendingWorkloadOptions"]))
+
+
 def _domains(internal: Any) -> tuple[list[str], list[topologycoding.Domain]]:
     internal = internal or {}
     return internal.get("Levels") or [], [
@@ -449,6 +475,15 @@ RUNNERS: dict[str, dict[str, Callable[[Case], list[str]]]] = {
         **{f"Test{kind}Conversion_RoundTrip": round_trip(kind) for kind in CONVERTED},
         **{f"Test{kind}Conversion_RoundTrip_Reverse": round_trip(kind) for kind in CONVERTED},
     },
+    "apis-config-v1beta1": {
+        "TestSetDefaults_Configuration": configures(configuration.V1BETA1),
+        "TestConfigurationQueueConvertTo": configuration_up,
+        "TestConfigurationQueueConvertFrom": configuration_down,
+        "TestConfigurationQueueConversion_RoundTrip": configuration_round_trip,
+    },
+    "apis-config-v1beta2": {"TestSetDefaults_Configuration": configures(configuration.V1BETA2)},
+    "apis-visibility-v1beta1": {"TestPendingWorkloadsOptions": pending_options},
+    "apis-visibility-v1beta2": {"TestPendingWorkloadsOptions": pending_options},
     "jobs-job": {**job_group(BATCH_JOB, "job"), "Test_applyWorkloadSliceSchedulingGate": slice_gate},
     "jobs-rayjob": job_group(RAY_JOB, "job", "newJob"),
     "jobs-raycluster": {
