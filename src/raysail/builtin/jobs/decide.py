@@ -24,6 +24,7 @@ from raysail.api.batch import (
 )
 from raysail.api.core import Pod
 from raysail.api.meta import format_time, parse_time
+from raysail.builtin import podstate
 from raysail.builtin.jobs import pods as of
 from raysail.builtin.jobs.indexes import first_pending, format_indexes, parse_indexes
 from raysail.builtin.jobs.policies import Verdict, judge, success_rule
@@ -129,8 +130,8 @@ def _sort_out(job: Job, pods: Sequence[Pod], now: datetime) -> _World:
         job=job,
         pods=pods,
         now=now,
-        active=[pod for pod in pods if of.is_active(pod)],
-        terminating=sum(of.is_terminating(pod) for pod in pods),
+        active=[pod for pod in pods if podstate.is_active(pod)],
+        terminating=sum(podstate.is_terminating(pod) for pod in pods),
         succeeded=job.status.succeeded + len(new_succeeded) + len(known_succeeded),
         failed=job.status.failed + sum(verdict.counts for _, verdict in new_failed) + len(known_failed),
         new_failed=new_failed,
@@ -278,7 +279,7 @@ def _create(world: _World, step: Step, missing: int) -> None:
         return
     busy = {of.index_of(pod) for pod in world.active}
     if of.replaces_only_failed(job):
-        busy |= {of.index_of(pod) for pod in world.pods if of.is_terminating(pod)}
+        busy |= {of.index_of(pod) for pod in world.pods if podstate.is_terminating(pod)}
     settled = {index for index in busy if index is not None} | world.succeeded_indexes | (world.failed_indexes or set())
     waits: list[float] = []
     for index in first_pending(job.spec.completions or 0, missing, settled):
@@ -300,17 +301,17 @@ def _create(world: _World, step: Step, missing: int) -> None:
 def _superfluous(world: _World, at_least: int) -> list[Pod]:
     """Pods with a wrong or repeated index, and more until there are few enough."""
     if not of.is_indexed(world.job):
-        return sorted(world.active, key=of.removal_order)[:at_least]
+        return sorted(world.active, key=podstate.removal_order)[:at_least]
     kept: dict[int, Pod] = {}
     doomed: list[Pod] = []
-    for pod in sorted(world.active, key=of.removal_order, reverse=True):
+    for pod in sorted(world.active, key=podstate.removal_order, reverse=True):
         index = _valid_index(pod, world.job.spec.completions or 0)
         if index is None or index in kept:
             doomed.append(pod)
         else:
             kept[index] = pod
     if len(doomed) < at_least:
-        doomed += sorted(kept.values(), key=of.removal_order)[: at_least - len(doomed)]
+        doomed += sorted(kept.values(), key=podstate.removal_order)[: at_least - len(doomed)]
     return doomed
 
 
@@ -381,7 +382,7 @@ def _count(world: _World, step: Step, outcome: Outcome | None) -> None:
         **({"failed": failed} if failed else {}),
     }
     status["active"] = len(world.active)
-    status["ready"] = sum(of.is_ready(pod) for pod in world.active)
+    status["ready"] = sum(podstate.is_ready(pod) for pod in world.active)
     status["terminating"] = world.terminating
     if outcome is not None:
         _tell_outcome(world, step, outcome, counted=not (succeeded or failed or step.release))

@@ -1,4 +1,4 @@
-"""What a Job's Pods tell: which run, which have failed, since when, and which of them goes first when there are too many."""
+"""What a Job's Pods tell: which have failed, how often, since when."""
 
 from __future__ import annotations
 
@@ -14,7 +14,6 @@ from raysail.api.meta import parse_time
 INDEXED: Final = "Indexed"
 FAILURE_COUNT: Final = "batch.kubernetes.io/job-index-failure-count"
 IGNORED_FAILURE_COUNT: Final = "batch.kubernetes.io/job-index-ignored-failure-count"
-_PHASE_ORDER: Final = {"Pending": 0, "Unknown": 1, "Running": 2}
 
 
 def is_indexed(job: Job) -> bool:
@@ -33,16 +32,6 @@ def is_tracked(pod: Pod) -> bool:
     return JOB_TRACKING_FINALIZER in (pod.metadata.finalizers or ())
 
 
-def is_active(pod: Pod) -> bool:
-    """Whether it runs or will run."""
-    return pod.status.phase not in ("Succeeded", "Failed") and pod.metadata.deletion_timestamp is None
-
-
-def is_terminating(pod: Pod) -> bool:
-    """Whether it is being stopped."""
-    return pod.status.phase not in ("Succeeded", "Failed") and pod.metadata.deletion_timestamp is not None
-
-
 def is_failed(pod: Pod, job: Job) -> bool:
     """Whether it counts as failed. One that is deleted does, unless only ended Pods are replaced: nobody else would ever count it."""
     if pod.status.phase == "Failed":
@@ -50,11 +39,6 @@ def is_failed(pod: Pod, job: Job) -> bool:
     if replaces_only_failed(job):
         return False
     return pod.metadata.deletion_timestamp is not None and pod.status.phase != "Succeeded"
-
-
-def is_ready(pod: Pod) -> bool:
-    """Whether its condition Ready is True."""
-    return conditions.is_true(pod.status.conditions, "Ready")
 
 
 def index_of(pod: Pod) -> int | None:
@@ -97,25 +81,3 @@ def finished_at(pod: Pod) -> datetime:
     if meta.deletion_timestamp:
         return parse_time(meta.deletion_timestamp) - timedelta(seconds=meta.deletion_grace_period_seconds or 0)
     return parse_time(meta.creation_timestamp) if meta.creation_timestamp else datetime.min
-
-
-def removal_order(pod: Pod) -> tuple[bool, int, bool, str, int, str, str]:
-    """Sorts Pods so that those come first that are missed least: without Node, pending, not ready, ready for a short time, often restarted, young."""
-    ready = conditions.find(pod.status.conditions, "Ready")
-    since = ready.last_transition_time or "" if ready is not None and ready.status == "True" else ""
-    count = max((s.restart_count for s in pod.status.container_statuses or ()), default=0)
-    meta = pod.metadata
-    return (
-        bool(pod.spec.node_name),
-        _PHASE_ORDER.get(pod.status.phase, 0),
-        is_ready(pod),
-        _latest_first(since),
-        -count,
-        _latest_first(meta.creation_timestamp or ""),
-        meta.name,
-    )
-
-
-def _latest_first(time: str) -> str:
-    """A key by which later times sort first."""
-    return "".join(chr(0x10FFF - ord(char)) for char in time)

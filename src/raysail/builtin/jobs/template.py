@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import copy
-import hashlib
 from collections.abc import Collection
 from typing import Any, Final
 
 from raysail.api.batch import JOB_COMPLETION_INDEX, JOB_TRACKING_FINALIZER, Job
 from raysail.api.resources import JOBS, PODS
 from raysail.builtin.jobs.pods import FAILURE_COUNT, IGNORED_FAILURE_COUNT
+from raysail.builtin.naming import unique_name
 
 INDEX_VARIABLE: Final = "JOB_COMPLETION_INDEX"
-_ALPHABET: Final = "bcdfghjklmnpqrstvwxz2456789"
 _PREFIX_LENGTH: Final = 58
 
 JsonObject = dict[str, Any]
@@ -39,7 +38,7 @@ def build_pod(
             annotations[IGNORED_FAILURE_COUNT] = str(failures[1])
     finalizers = [*(f for f in meta.get("finalizers") or () if f != JOB_TRACKING_FINALIZER), JOB_TRACKING_FINALIZER]
     metadata: JsonObject = {
-        "name": _name(prefix, job.metadata.uid, start, name_taken),
+        "name": unique_name(prefix, job.metadata.uid, start, name_taken),
         "generateName": prefix,
         "namespace": job.metadata.namespace,
         "finalizers": finalizers,
@@ -64,19 +63,6 @@ def build_pod(
 def _prefix(job_name: str, index: int | None) -> str:
     tail = f"-{index}-" if index is not None else "-"
     return job_name[: _PREFIX_LENGTH - len(tail)] + tail
-
-
-def _name(prefix: str, uid: str, start: int, taken: Collection[str]) -> str:
-    attempt = start
-    while True:
-        number = int.from_bytes(hashlib.sha256(f"{uid}/{prefix}/{attempt}".encode()).digest()[:8])
-        suffix = ""
-        for _ in range(5):
-            number, digit = divmod(number, len(_ALPHABET))
-            suffix += _ALPHABET[digit]
-        if prefix + suffix not in taken:
-            return prefix + suffix
-        attempt += 1
 
 
 def _add_index_variable(spec: JsonObject, label: str) -> None:
