@@ -1,9 +1,23 @@
-"""The smallest JSON merge patch from one object to another (RFC 7386): objects are compared member by member, lists as a whole."""
+"""Statuses as JSON, and the smallest JSON merge patch from one object to another (RFC 7386): objects are compared member by member, lists as a whole."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
+
+import msgspec
+
+from raysail.api.meta import View
+
+
+def wire(status: View) -> dict[str, Any]:
+    """A status as it is stored. Views leave out what is empty; a condition's message must be there even so."""
+    plain: dict[str, Any] = msgspec.to_builtins(status)
+    for holder in (plain, plain.get("rayClusterStatus") or {}):
+        for condition in holder.get("conditions") or ():
+            condition.setdefault("message", "")
+            condition.setdefault("reason", "")
+    return plain
 
 
 def merge_patch(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:

@@ -11,8 +11,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
-import msgspec
-
 from raysail.api.conditions import is_true, set_condition
 from raysail.api.core.pod import POD_READY, RUNNING, Pod
 from raysail.api.core.service import Service, ServicePort
@@ -22,7 +20,7 @@ from raysail.api.ray import cluster as states
 from raysail.ray.cluster import replicas
 from raysail.ray.cluster.planner import suspend_status
 from raysail.ray.cluster.pods import is_head, is_ready, is_up, is_worker
-from raysail.ray.patches import merge_patch
+from raysail.ray.patches import merge_patch, wire
 
 Status = dict[str, Any]
 
@@ -61,7 +59,7 @@ def new_status(
     if len(heads) > 1:
         raise StatusUnknownError(f"found multiple heads: {', '.join(pod.metadata.name for pod in heads)}")
     head = heads[0] if heads else None
-    status: Status = msgspec.to_builtins(cluster.status)
+    status: Status = wire(cluster.status)
     old_state = status.get("state", "")
     workers = [pod for pod in pods if is_worker(pod)]
     desired = replicas.desired_total(cluster)
@@ -90,13 +88,13 @@ def new_status(
 
 def differs(cluster: RayCluster, status: Status) -> bool:
     """Whether the new status says anything new: resources, times and generation alone are not worth a write."""
-    old: Status = msgspec.to_builtins(cluster.status)
+    old = wire(cluster.status)
     return any((old.get(key) or None) != (status.get(key) or None) for key in _COMPARED)
 
 
 def patch(cluster: RayCluster, status: Status, now: datetime) -> dict[str, Any]:
     """The merge patch of the status subresource, good only for the version of the object that the status was computed from."""
-    changes = merge_patch(msgspec.to_builtins(cluster.status), {**status, "lastUpdateTime": format_time(now)})
+    changes = merge_patch(wire(cluster.status), {**status, "lastUpdateTime": format_time(now)})
     return {"metadata": {"resourceVersion": cluster.metadata.resource_version}, "status": changes}
 
 
@@ -127,9 +125,7 @@ def _head_info(head: Pod | None, services: Sequence[Service]) -> dict[str, str]:
 def _conditions(
     cluster: RayCluster, head: Pod | None, outcome: Outcome, now: datetime, *, has_pods: bool, all_up: bool
 ) -> list[dict[str, Any]]:
-    conditions: list[dict[str, Any]] = msgspec.to_builtins(cluster.status.conditions or [])
-    for condition in conditions:
-        condition.setdefault("message", "")
+    conditions: list[dict[str, Any]] = wire(cluster.status).get("conditions", [])
     if outcome.failure:
         set_condition(conditions, states.REPLICA_FAILURE, True, outcome.failure, outcome.message, now)
     elif not outcome.problem:

@@ -30,7 +30,7 @@ from raysail.ray.job import machine, steps
 from raysail.ray.job.cluster import cluster_for
 from raysail.ray.job.follower import Follower
 from raysail.ray.job.submitter import kubernetes_job, request_body
-from raysail.ray.patches import merge_patch
+from raysail.ray.patches import merge_patch, wire
 from raysail.ray.pods.build import with_default_authentication
 from raysail.ray.services.head import owner_head_service
 from raysail.ray.settings import RaySettings
@@ -187,7 +187,7 @@ class JobController:
 
     async def _write(self, job: RayJob, status: RayJobStatus) -> None:
         """Only on the version that the status was computed from: a conflict raises, and the next look decides anew."""
-        changes = merge_patch(msgspec.to_builtins(job.status), msgspec.to_builtins(status))
+        changes = merge_patch(wire(job.status), wire(status))
         patch = {"metadata": {"resourceVersion": job.metadata.resource_version}, "status": changes}
         answer = await self._client.patch(RAY_JOBS, job.metadata.name, patch, job.metadata.namespace, subresource="status")
         self._jobs.absorb(answer)
