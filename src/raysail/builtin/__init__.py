@@ -20,7 +20,12 @@ CONTROLLERS: Final = {
     "node": "nodes",
     "endpointslice": "endpoints",
     "binder": "binder",
+    "pvc": "volumes",
+    "resourcequota": "quotas",
     "job": "jobs",
+    "replicaset": "replicasets",
+    "deployment": "deployments",
+    "statefulset": "statefulsets",
 }
 """The names by which they are switched on, and where they are."""
 

@@ -1,0 +1,5 @@
+"""ResourceQuotas: what a namespace uses of what it may."""
+
+from raysail.builtin.quotas.controller import register
+
+__all__ = ["register"]
