@@ -15,6 +15,7 @@ __all__ = ["QueueSettings", "register"]
 def register(manager: Manager, settings: QueueSettings) -> None:
     """The scheduler, the controllers of Kueue's kinds, and one reconciler for each kind of job that is switched on."""
     from raysail.queue.cache import QueueCache
+    from raysail.queue.controllers.priority import PriorityClassController
     from raysail.queue.controllers.queues import ClusterQueueController, CohortController, LocalQueueController
     from raysail.queue.controllers.references import register_references
     from raysail.queue.controllers.workload import WorkloadController
@@ -29,6 +30,7 @@ def register(manager: Manager, settings: QueueSettings) -> None:
     LocalQueueController(manager, cache, settings)
     CohortController(manager, cache, settings)
     register_references(manager, cache, settings)
+    PriorityClassController(manager, cache)
     jobs = Jobs(manager, cache, settings, KINDS.values())
     for framework, kind in KINDS.items():
         if framework in settings.frameworks:

@@ -128,7 +128,7 @@ class QueueCache:
         now = self.clock.now().timestamp()
         for member in tree_members(queue.root()):
             waiting = self.pending.queues.get(member.name)
-            if waiting is not None and waiting.inadmissible:
+            if waiting is not None:
                 selector = member.namespace_selector
                 waiting.retry(now, lambda namespace, selector=selector: self._selected(selector, namespace))  # type: ignore[misc]
         self.touch(name)
@@ -296,10 +296,18 @@ class QueueCache:
             self.pending.local_queues[key] = target
         else:
             self.pending.local_queues.pop(key, None)
+        now = self.clock.now().timestamp()
         for workload in self.workloads.by_index("queue", (obj.metadata.namespace, obj.metadata.name)):
+            if has_reservation(workload):
+                continue
+            waits = f"{workload.metadata.namespace}/{workload.metadata.name}"
             if not target:
-                self.pending.discard(f"{workload.metadata.namespace}/{workload.metadata.name}")
-            self._workload_changed(workload, workload)
+                self.pending.discard(waits)
+            elif may_be_queued(workload) and waits not in self.assumed:
+                self.pending.enlist(self.info(workload), now)
+            self._tell(workload, None)
+        if target:
+            self.touch(target)
 
     def _cohort_changed(self, old: Cohort | None, new: Cohort | None) -> None:
         if new is None:

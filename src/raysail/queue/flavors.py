@@ -131,7 +131,8 @@ class FlavorAssigner:
                 chosen[resource] = FlavorAssignment(flavor, Mode.FIT)
         attempts: dict[str, Attempt] = {}
         reasons: list[str] = []
-        for resource in sorted(requests):
+        # what the queue does not cover first: then nothing else needs to be tried
+        for resource in sorted(requests, key=lambda name: (self.queue.group_of(name) is not None, name)):
             group = self.queue.group_of(resource)
             if (group is None and (not requests[resource] or self.ignore_undeclared)) or resource in chosen:
                 continue

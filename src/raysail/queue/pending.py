@@ -289,10 +289,8 @@ class Pending:
         self.where.pop(key, None)
 
     def drop(self, name: str) -> None:
-        """The ClusterQueue is gone: nothing waits in it any more."""
-        queue = self.queues.pop(name, None)
-        for info in queue.all() if queue is not None else ():
-            self._exit(info.key)
+        """The ClusterQueue is gone. What waited in it still counts for its LocalQueue."""
+        self.queues.pop(name, None)
 
     def queue(self, name: str, strategy: str = "") -> PendingQueue:
         """The queue of that ClusterQueue, made where missing; `strategy` changes it."""
@@ -315,10 +313,22 @@ class Pending:
         if before is not None and before != name:
             self.discard(info.key)
         if queue is None:
+            if name:
+                self._enter(info, name)  # it counts for its LocalQueue, and waits for the ClusterQueue to come
             return False
         info.cluster_queue = name
         self._enter(info, name)
         return queue.push(info, now)
+
+    def enlist(self, info: WorkloadInfo, now: float) -> None:
+        """Its LocalQueue came up: it is looked at even if its equals were parked, unless its back-off is not over."""
+        queue = self.queues.get(self.cluster_queue_of(info))
+        if queue is None or info.key in queue or not backoff_expired(info.obj, now):
+            self.push(info, now)
+            return
+        info.cluster_queue = queue.name
+        self._enter(info, queue.name)
+        queue.add(info)
 
     def discard(self, key: str) -> WorkloadInfo | None:
         """The workload is pending no more."""

@@ -44,6 +44,7 @@ from raysail.queue.writes import StatusWriter, merge_patch
 logger = logging.getLogger(__name__)
 
 MAX_NESTING: Final = 10
+_AGAIN_SECONDS: Final = 0.02
 MULTIKUEUE: Final = "kueue.x-k8s.io/multikueue"
 
 
@@ -59,7 +60,9 @@ class Jobs:
         for kind in kinds:
             key = (kind.resource.group, kind.resource.kind)
             self.kinds[key] = kind
-            self.informers[key] = manager.informer(kind.resource, Job, {"owner_uid": _by_owner_uid}, optional=True)
+            self.informers[key] = manager.informer(
+                kind.resource, Job, {"owner_uid": _by_owner_uid, "prebuilt": _by_prebuilt}, optional=True
+            )
         self.workload_classes = manager.informer(WORKLOAD_PRIORITY_CLASSES, WorkloadPriorityClass)
         self.pod_classes = manager.informer(PRIORITY_CLASSES, PriorityClass, optional=True)
         self.workload_writer = StatusWriter(manager.client, WORKLOADS, cache.workloads)
@@ -96,6 +99,11 @@ def _by_owner_uid(job: Job) -> Iterable[str]:
     return (owner.uid,) if owner is not None else ()
 
 
+def _by_prebuilt(job: Job) -> Iterable[Key]:
+    name = prebuilt_name(job)
+    return ((job.metadata.namespace, name),) if name else ()
+
+
 class JobReconciler:
     """Reconciles the jobs of one kind."""
 
@@ -111,15 +119,20 @@ class JobReconciler:
         self.informer = jobs.informers[resource.group, resource.kind]
         self.writer = StatusWriter(self.client, resource, self.informer)
         self.workloads = jobs.workload_writer
+        self._without_class: set[Key] = set()
+        """Jobs whose priority class does not exist: they are looked at again when a class appears."""
         label = f"{resource.kind}.{resource.group}" if resource.group else resource.kind
         self.controller = Controller(f"{resource.kind.lower()}-queue", self.reconcile, jobs.settings.parallel(label, 5))
         self.controller.watches(self.informer)
         self.cache.workloads.on_change(self._workload_changed)
-        jobs.workload_classes.on_change(lambda old, new: self._class_appeared(old is None))
+        jobs.workload_classes.on_change(lambda old, _: self._class_appeared(old is None))
+        jobs.pod_classes.on_change(lambda old, _: self._class_appeared(old is None))
         jobs.manager.add(self.controller)
 
     def _workload_changed(self, old: Workload | None, new: Workload | None) -> None:
         obj = new if new is not None else old
+        for job in self.informer.by_index("prebuilt", obj.metadata.key) if obj is not None else ():
+            self.controller.enqueue(job.metadata.key)
         for owner in obj.metadata.owner_references or () if obj is not None else ():
             if owner.kind == self.kind.resource.kind and _group(owner.api_version) == self.kind.resource.group:
                 self.controller.enqueue((obj.metadata.namespace, owner.name))  # type: ignore[union-attr]
@@ -127,9 +140,9 @@ class JobReconciler:
                 self.controller.enqueue(child.metadata.key)
 
     def _class_appeared(self, new: bool) -> None:
-        for job in self.informer.list() if new else ():
-            if names.PRIORITY_CLASS_LABEL in job.labels:
-                self.controller.enqueue(job.metadata.key)
+        waiting, self._without_class = (self._without_class, set()) if new else (set(), self._without_class)
+        for key in waiting:
+            self.controller.enqueue(key)
 
     async def reconcile(self, key: Key) -> float | None:
         """The next step for this job."""
@@ -144,6 +157,13 @@ class JobReconciler:
         except InvalidJobError as error:
             self._say(job, "Warning", "ErrWorkloadCompose", str(error))
             return None
+        except MissingPriorityClassError as error:
+            logger.info("%s %s/%s: %s", self.kind.resource.kind, *key, error)
+            self._without_class.add(key)
+            return None
+        except _LookAgain as cause:
+            logger.debug("%s", cause)
+            return _AGAIN_SECONDS
 
     # the steps
 
