@@ -13,7 +13,7 @@ from raysail.instance.home import Home, InstanceError, Settings, current
 def run_apiserver(home: Home) -> None:
     """The API of the instance, until SIGTERM."""
     from raysail.apiserver.access.kubeconfig import write_kubeconfig
-    from raysail.apiserver.listener import SocketInUse
+    from raysail.apiserver.listener import SocketInUseError
     from raysail.apiserver.process import main
     from raysail.apiserver.settings import ApiSettings
 
@@ -33,7 +33,7 @@ def run_apiserver(home: Home) -> None:
                 service_cidr=addresses.services,
             )
         )
-    except SocketInUse as error:
+    except SocketInUseError as error:
         raise InstanceError(
             f"{error}: another program has taken the address of this instance; `raysail down` and `raysail up` choose a free one"
         ) from error
