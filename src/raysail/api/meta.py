@@ -7,6 +7,7 @@ They are never written back whole; a controller writes patches of the fields it 
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any
 
 import msgspec
@@ -75,7 +76,12 @@ class Object(View, frozen=True):
 
 def format_time(moment: datetime) -> str:
     """metav1.Time: UTC, whole seconds, `Z`."""
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return _second(int(moment.timestamp()))
+
+
+@lru_cache(maxsize=256)  # an API server writes the same second thousands of times
+def _second(moment: int) -> str:
+    return datetime.fromtimestamp(moment, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def format_micro_time(moment: datetime) -> str:

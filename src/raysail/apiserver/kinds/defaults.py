@@ -267,7 +267,8 @@ def _job(obj: JsonObject) -> None:
     labels = (((obj.get("spec") or {}).get("template") or {}).get("metadata") or {}).get("labels")
     metadata = obj.setdefault("metadata", {})
     if labels and not metadata.get("labels"):
-        metadata["labels"] = dict(labels)
+        # The very same object, as in Go: labels that are generated for the template later become the Job's too.
+        metadata["labels"] = labels
 
 
 def _job_spec(obj: JsonObject) -> None:
@@ -289,7 +290,7 @@ def _opened(obj: JsonObject, name: str) -> JsonObject:
     found = obj.get(name)
     if found is None:
         found = obj[name] = {}
-    return found  # type: ignore[no-any-return]
+    return found
 
 
 # Networking.

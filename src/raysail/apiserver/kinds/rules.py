@@ -44,8 +44,9 @@ class Subresource:
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """What a kind decides. `check` is for every write of the object itself, `check_update` for what is immutable, `check_status` for status writes.
+    """What a kind decides. `check` is for every write of the object itself, `check_create` for new ones only.
 
+    `check_update` is for what is immutable, `check_status` for status writes, `prepare_status` for what such a write cannot do.
     `status_keeps` are fields of metadata that a status write does not change (`*` for all of it).
     """
 
@@ -53,8 +54,10 @@ class Rules:
     create: Prepare | None = None
     update: PrepareUpdate | None = None
     check: Check | None = None
+    check_create: Check | None = None
     check_update: CheckUpdate | None = None
     check_status: CheckUpdate | None = None
+    prepare_status: Callable[[JsonObject, Mapping[str, Any]], None] | None = None
     changed: Changed = never
     warnings: Callable[[Mapping[str, Any]], list[str]] | None = None
     status_keeps: tuple[str, ...] = ()
@@ -93,6 +96,8 @@ class KindStrategy:
         """Status changes through its subresource only, all else not through it."""
         if request.subresource == "status":
             _keep_all_but_status(obj, old, self.rules.status_keeps)
+            if self.rules.prepare_status is not None:
+                self.rules.prepare_status(obj, old)
         elif request.subresource in self.rules.subresources:
             self.rules.subresources[request.subresource].prepare(obj, old, request)
         else:
@@ -104,8 +109,9 @@ class KindStrategy:
     def validate(self, obj: JsonObject, request: Request) -> list[Cause]:
         """The faults of a new object."""
         faults: list[Cause] = []
-        if self.rules.check is not None:
-            self.rules.check(obj, faults)
+        for check in (self.rules.check, self.rules.check_create):
+            if check is not None:
+                check(obj, faults)
         return faults
 
     def validate_update(self, obj: JsonObject, old: Mapping[str, Any], request: Request) -> list[Cause]:

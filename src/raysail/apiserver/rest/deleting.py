@@ -5,7 +5,6 @@ k8s.io/apiserver pkg/registry/rest/delete.go and pkg/registry/generic/registry/s
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
@@ -174,7 +173,7 @@ async def _delete_damaged(call: Call) -> Answer:
         "metadata": {"name": name, **({"namespace": namespace} if resource.namespaced else {})},
     }
     call.store.forget_corrupt(call.definition.collection, call.key)
-    await asyncio.shield(call.store.delete(call.definition.collection, call.key, encoder(call.definition, shell)))
+    await call.store.delete(call.definition.collection, call.key, encoder(call.definition, shell))
     return json_answer(
         {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "details": {"name": name, "kind": resource.plural}}
     )
@@ -204,11 +203,11 @@ async def remove(call: Call, record: Record, options: Options) -> tuple[dict[str
     if held or (graceful and meta["deletionGracePeriodSeconds"] > 0):
         if orjson.dumps(obj) == before or options.dry_run:
             return obj, False
-        change = await asyncio.shield(call.store.put(definition.collection, record.key, encoder(definition, obj)))
+        change = await call.store.put(definition.collection, record.key, encoder(definition, obj))
         return decoded(definition, change.last.object()), False
     if options.dry_run:
         return obj, True
-    change = await asyncio.shield(call.store.delete(definition.collection, record.key, encoder(definition, obj)))
+    change = await call.store.delete(definition.collection, record.key, encoder(definition, obj))
     return decoded(definition, change.last.object()), True
 
 

@@ -5,6 +5,7 @@ Pure. k8s.io/apimachinery pkg/api/validation/objectmeta.go; k8s.io/apiserver pkg
 
 from __future__ import annotations
 
+import os
 import uuid
 from collections.abc import Mapping
 from datetime import datetime
@@ -52,13 +53,25 @@ _GENERATIONS: Final = frozenset(
 )
 
 
+_entropy = bytearray()
+
+
+def new_uid() -> str:
+    """A random UUID. Randomness is fetched for many at once: a system call each would cost more than the rest of a small write."""
+    if len(_entropy) < 16:
+        _entropy.extend(os.urandom(4096))
+    taken = bytes(_entropy[-16:])
+    del _entropy[-16:]
+    return str(uuid.UUID(bytes=taken, version=4))
+
+
 def fill_for_create(obj: dict[str, Any], definition: Definition, namespace: str, now: datetime) -> None:
     """What the server decides about a new object. Raises StatusError (400) for a namespace that is not the request's."""
     metadata = obj["metadata"]
     check_namespace(metadata, definition, namespace)
     for key in ("deletionTimestamp", "deletionGracePeriodSeconds", "selfLink", "resourceVersion", "generation"):
         metadata.pop(key, None)
-    metadata["uid"] = str(uuid.uuid4())
+    metadata["uid"] = new_uid()
     metadata["creationTimestamp"] = format_time(now)
     if metadata.get("generateName") and not metadata.get("name"):
         metadata["name"] = generate_name(metadata["generateName"])

@@ -6,7 +6,6 @@ other write can come in between: a conflict is only ever between what a client r
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Mapping
 from http import HTTPStatus
 from typing import Any, Final
@@ -29,7 +28,7 @@ from raysail.apiserver.rest import forms, metadata
 from raysail.apiserver.rest.answer import Answer
 from raysail.apiserver.rest.call import Call, decoded
 from raysail.apiserver.rest.reading import absent
-from raysail.apiserver.store import Change, Record
+from raysail.apiserver.store import Record
 from raysail.apiserver.strategy import Decoded, Definition
 
 JSON_PATCH: Final = "application/json-patch+json"
@@ -349,7 +348,7 @@ def check_version(call: Call, new: Mapping[str, Any], old: Mapping[str, Any]) ->
 async def _let_go(call: Call, old: dict[str, Any], new: dict[str, Any]) -> bytes:
     """The last finalizer left an object that is being deleted: now it goes. Watches see it as it was last stored."""
     if not dry_run(call):
-        await asyncio.shield(call.store.delete(call.definition.collection, call.key, encoder(call.definition, old)))
+        await call.store.delete(call.definition.collection, call.key, encoder(call.definition, old))
     return encode_object(call.definition, new)
 
 
@@ -463,15 +462,10 @@ def operation_of(call: Call, verb: str, obj: dict[str, Any] | None, old: dict[st
 
 async def persist(call: Call, key: str, obj: dict[str, Any]) -> bytes:
     """Writes the object; gives its JSON text in the request's version, once it is on disk. Raises StatusError."""
-    change = await _written(call, call.store.put(call.definition.collection, key, _bounded(call, encoder(call.definition, obj))))
+    change = await call.store.put(call.definition.collection, key, _bounded(call, encoder(call.definition, obj)))
     if call.definition.conversion is None:
         return change.last.data
     return encode_object(call.definition, decoded(call.definition, change.last.object()))
-
-
-async def _written(call: Call, future: asyncio.Future[Change]) -> Change:
-    # A client that goes away must not undo a write that is already on its way to the disk.
-    return await asyncio.shield(future)
 
 
 def _bounded(call: Call, encode: Callable[[str], bytes]) -> Callable[[str], bytes]:

@@ -157,7 +157,10 @@ class Store:
         return list(found.values())
 
     def put(self, collection: str, key: str, encode: Callable[[str], bytes]) -> asyncio.Future[Change]:
-        """Writes an object; `encode` gets its resourceVersion. The future is done when it is on disk, or raises StatusError."""
+        """Writes an object; `encode` gets its resourceVersion. The future is done when it is on disk, or raises StatusError.
+
+        A caller that stops waiting (a client that went away) does not undo the write.
+        """
         return self._write(collection, key, encode, deleted=False)
 
     def delete(self, collection: str, key: str, encode: Callable[[str], bytes]) -> asyncio.Future[Change]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import Any
 
 import orjson
@@ -81,5 +80,5 @@ async def _bind(call: Call, body: dict[str, Any], name: str) -> Answer:
             condition.pop("message", None)
             condition.setdefault("lastProbeTime", None)
     if not dry_run(call):
-        await asyncio.shield(call.store.put("pods", key, encoder(definition, pod)))
+        await call.store.put("pods", key, encoder(definition, pod))
     return success()

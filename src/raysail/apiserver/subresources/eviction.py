@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import Any
 
 from raysail.api.errors import Cause, StatusError, bad_request
@@ -68,7 +67,7 @@ async def _spend(call: Call, pod: dict[str, Any], *, dry_run: bool) -> None:
     status.setdefault("disruptedPods", {})[pod["metadata"]["name"]] = format_time(call.shared.now())
     definition = call.shared.registry.find("policy", "v1", "poddisruptionbudgets")
     if definition is not None and not dry_run:
-        await asyncio.shield(call.store.put(_BUDGETS, budgets[0].key, encoder(definition, budget)))
+        await call.store.put(_BUDGETS, budgets[0].key, encoder(definition, budget))
 
 
 def _not_now(text: str, retry_after_seconds: int = 0) -> StatusError:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-
 from raysail.apiserver.rest import forms
 from raysail.apiserver.rest.answer import Answer
 from raysail.apiserver.rest.call import Call
@@ -28,6 +26,6 @@ async def finalize(call: Call) -> Answer:
     if dry_run(call):
         return forms.object_answer(call, encode_object(call.definition, namespace))
     if not left and namespace["metadata"].get("deletionTimestamp") and not namespace["metadata"].get("finalizers"):
-        change = await asyncio.shield(call.store.delete("namespaces", record.key, encoder(call.definition, namespace)))
+        change = await call.store.delete("namespaces", record.key, encoder(call.definition, namespace))
         return forms.object_answer(call, change.last.data)
     return forms.object_answer(call, await persist(call, record.key, namespace))
