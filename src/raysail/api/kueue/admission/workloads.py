@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
+import orjson
+
 from raysail.api import causes
 from raysail.api.errors import Cause
 from raysail.api.go_parse import parse_int
@@ -212,6 +214,35 @@ def _update_causes(new: Json, old: Json, settings: AdmissionSettings) -> list[Ca
     return found
 
 
+_GO_ORDER: Final = (
+    "clusterQueue",
+    "podSetAssignments",
+    "name",
+    "template",
+    "metadata",
+    "spec",
+    "flavors",
+    "resourceUsage",
+    "count",
+    "minCount",
+)
+
+
+def _immutable(field: str, value: Json) -> Cause:
+    """A changed value, its fields in the order of Go's structs as Kueue prints them."""
+    return Cause("FieldValueInvalid", f"Invalid value: {orjson.dumps(_in_go_order(value)).decode()}: {IMMUTABLE}", field)
+
+
+def _in_go_order(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_in_go_order(item) for item in value]
+    if not isinstance(value, Mapping):
+        return value
+    members = {"metadata": {}, **value} if "containers" in (value.get("spec") or {}) else value
+    known = [key for key in _GO_ORDER if key in members]
+    return {key: _in_go_order(members[key]) for key in [*known, *(key for key in members if key not in _GO_ORDER)]}
+
+
 def _pod_sets_update_causes(new: Sequence[Json], old: Sequence[Json], settings: AdmissionSettings) -> list[Cause]:
     if len(new) != len(old):
         return [causes.invalid("spec.podSets", list(new), IMMUTABLE)]
@@ -222,7 +253,7 @@ def _pod_sets_update_causes(new: Sequence[Json], old: Sequence[Json], settings: 
         scaled_down = elastic and after.get("count", 0) < before.get("count", 0)
         compared = {**after, "count": before.get("count", 0)} if scaled_down else after
         if not semantically_equal(compared, before):
-            found.append(causes.invalid(f"spec.podSets.{at}", dict(after), IMMUTABLE))
+            found.append(_immutable(f"spec.podSets.{at}", after))
     return found
 
 
@@ -241,7 +272,7 @@ def _admission_update_causes(new: Json | None, old: Json | None, settings: Admis
                 for now, was in zip(assignments, old_assignments, strict=True)
             ],
         }
-    return [] if semantically_equal(new, before) else [causes.invalid("status.admission", dict(new), IMMUTABLE)]
+    return [] if semantically_equal(new, before) else [_immutable("status.admission", new)]
 
 
 def _checks_update_causes(new: Json, old: Json) -> list[Cause]:
