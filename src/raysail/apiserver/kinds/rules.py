@@ -47,17 +47,18 @@ class Rules:
     """What a kind decides. `check` is for every write of the object itself, `check_create` for new ones only.
 
     `check_update` is for what is immutable, `check_status` for status writes, `prepare_status` for what such a write cannot do.
-    `status_keeps` are fields of metadata that a status write does not change (`*` for all of it).
+    `status_at_create`: whoever creates such an object may say its status too. `status_keeps` are fields of metadata that a status write does not change (`*` for all of it).
     """
 
     has_status: bool = False
+    status_at_create: bool = False
     create: Prepare | None = None
     update: PrepareUpdate | None = None
     check: Check | None = None
     check_create: Check | None = None
     check_update: CheckUpdate | None = None
     check_status: CheckUpdate | None = None
-    prepare_status: Callable[[JsonObject, Mapping[str, Any]], None] | None = None
+    prepare_status: PrepareUpdate | None = None
     changed: Changed = never
     warnings: Callable[[Mapping[str, Any]], list[str]] | None = None
     status_keeps: tuple[str, ...] = ()
@@ -87,7 +88,7 @@ class KindStrategy:
 
     def prepare_for_create(self, obj: JsonObject, request: Request) -> None:
         """Status is not for creators."""
-        if self.rules.has_status:
+        if self.rules.has_status and not self.rules.status_at_create:
             obj["status"] = {}
         if self.rules.create is not None:
             self.rules.create(obj, request)
@@ -97,7 +98,7 @@ class KindStrategy:
         if request.subresource == "status":
             _keep_all_but_status(obj, old, self.rules.status_keeps)
             if self.rules.prepare_status is not None:
-                self.rules.prepare_status(obj, old)
+                self.rules.prepare_status(obj, old, request)
         elif request.subresource in self.rules.subresources:
             self.rules.subresources[request.subresource].prepare(obj, old, request)
         else:

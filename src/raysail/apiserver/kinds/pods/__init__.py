@@ -1,0 +1,1 @@
+"""What Kubernetes accepts as a Pod, and what may be changed in one (pkg/apis/core/validation/validation.go)."""
