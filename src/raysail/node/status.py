@@ -195,7 +195,7 @@ def _condition(
     }
 
 
-def differs(pod: Pod, raw_status: Mapping[str, Any], wanted: Mapping[str, Any]) -> bool:
+def differs(raw_status: Mapping[str, Any], wanted: Mapping[str, Any]) -> bool:
     """Whether the status in the API lacks anything of what is wanted (conditions are compared by type)."""
     for key, value in wanted.items():
         if key == "conditions":

@@ -17,7 +17,9 @@ from . import linux
 
 OLD: Final = "/.machine"
 _BASE: Final = "/tmp"  # noqa: S108 - any folder that exists everywhere; covered in our mount namespace only
-_SKIPPED: Final = ("proc", OLD.strip("/"))
+_SKIPPED: Final = ("proc", "dev", OLD.strip("/"))
+_DEVICES: Final = ("null", "zero", "full", "random", "urandom", "tty", "ptmx", "pts", "fuse", "dri", "infiniband", "kfd", "mqueue")
+_DEVICE_LINKS: Final = (("fd", "/proc/self/fd"), ("stdin", "/proc/self/fd/0"), ("stdout", "/proc/self/fd/1"), ("stderr", "/proc/self/fd/2"))
 
 
 def enter(mounts: list[dict[str, Any]], *, new_proc: bool) -> None:
@@ -31,7 +33,7 @@ def enter(mounts: list[dict[str, Any]], *, new_proc: bool) -> None:
     os.mkdir(_BASE + OLD, 0o700)
     linux.pivot_root(_BASE, _BASE + OLD)
     os.chdir("/")
-    own = {"/"}  # folders on a tmpfs of ours, where mount points can be made freely
+    own = {"/", "/dev"}  # folders on a tmpfs of ours, where mount points can be made freely
     for name in os.listdir(OLD):
         if name not in _SKIPPED:
             _bind_entry(f"{OLD}/{name}", f"/{name}")
@@ -40,6 +42,7 @@ def enter(mounts: list[dict[str, Any]], *, new_proc: bool) -> None:
         linux.mount("proc", "/proc", "proc", linux.MS_NOSUID | linux.MS_NODEV | linux.MS_NOEXEC)
     else:
         linux.bind(f"{OLD}/proc", "/proc")
+    _make_devices()
     for wanted in sorted(mounts, key=lambda m: str(m["target"]).count("/")):
         source = wanted.get("source") or ""
         outside = OLD + _real(source) if source else ""
@@ -56,6 +59,18 @@ def enter(mounts: list[dict[str, Any]], *, new_proc: bool) -> None:
             own.add(target)
     linux.unmount(OLD)
     os.rmdir(OLD)
+
+
+def _make_devices() -> None:
+    """A small /dev like a container's: the usual ones, GPUs, and room for mount points such as /dev/termination-log."""
+    os.mkdir("/dev", 0o755)
+    linux.mount("dev", "/dev", "tmpfs", linux.MS_NOSUID, "mode=755")
+    for name in os.listdir(f"{OLD}/dev"):
+        if name in _DEVICES or name.startswith("nvidia"):
+            _bind_entry(f"{OLD}/dev/{name}", f"/dev/{name}")
+    for name, where in _DEVICE_LINKS:
+        os.symlink(where, f"/dev/{name}")
+    os.mkdir("/dev/shm", 0o1777)  # noqa: S108 - a mount point
 
 
 def _real(path: str) -> str:

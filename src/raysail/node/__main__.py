@@ -1,0 +1,5 @@
+"""`python -m raysail.node`."""
+
+from raysail.node.process import main
+
+main()
