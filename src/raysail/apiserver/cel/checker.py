@@ -6,11 +6,11 @@ Each node gets its type, each call whose implementation is already certain gets 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from raysail.apiserver.cel.kubernetes_library import TYPE_NAMES
-from raysail.apiserver.cel.overloads import assignable, candidates, is_function
+from raysail.apiserver.cel.overloads import assignable, candidates, dispatcher, is_function
 from raysail.apiserver.cel.syntax import (
     Bind,
     Call,
@@ -22,6 +22,7 @@ from raysail.apiserver.cel.syntax import (
     Literal,
     MapLiteral,
     Select,
+    chain_of,
 )
 from raysail.apiserver.cel.types import (
     BOOL,
@@ -39,9 +40,11 @@ from raysail.apiserver.cel.types import (
     map_of,
     optional_of,
 )
-from raysail.apiserver.cel.values import UInt
+from raysail.apiserver.cel.values import CelError, UInt
+from raysail.apiserver.schema.patterns import PatternError, compile_pattern
 
 _LITERALS: Final = {bool: BOOL, int: INT, UInt: UINT, float: DOUBLE, str: STRING, bytes: BYTES, type(None): NULL}
+_SORTABLE: Final = frozenset({"int", "uint", "double", "bool", "duration", "timestamp", "string", "bytes"})
 _LOGIC: Final = frozenset({"_&&_", "_||_"})
 _RELATIONS: Final = frozenset({"_==_", "_!=_", "_<_", "_<=_", "_>_", "_>=_", "@in"})
 
@@ -68,7 +71,8 @@ class _Checker:
         elif isinstance(expression, Call):
             found = self.call(expression, scope)
         elif isinstance(expression, ListLiteral):
-            found = list_of(self.joined([self.element(expression, i, scope) for i in range(len(expression.elements))], expression))
+            elements = [self.element(expression, i, scope) for i in range(len(expression.elements))]
+            found = list_of(self.joined(elements, expression.elements, mixed=expression is self.mixed))
         elif isinstance(expression, MapLiteral):
             found = self.map_literal(expression, scope)
         elif isinstance(expression, Comprehension):
@@ -136,19 +140,34 @@ class _Checker:
             len({one.function for one, _ in found}) == 1 and name in _RELATIONS
         ):
             expression.overload = found[0][0]
+        self.check_literal(expression)
+        if name == "_+_" and given[0].name == "list" and given[0].node is not None:
+            return given[0]  # what it is keyed by stays known
         results = [result for _, result in found]
         return results[0] if all(r == results[0] for r in results) else DYN
 
+    def check_literal(self, expression: Call) -> None:
+        """Times, spans and patterns written out must be right; later it would be an error on every object."""
+        literal = expression.arguments[-1] if expression.arguments else None
+        if expression.name in ("find", "findAll") and len(expression.arguments) == 2:
+            literal = expression.arguments[0]
+        if not isinstance(literal, Literal):
+            return
+        try:
+            if expression.name in ("timestamp", "duration") and isinstance(literal.value, str | int):
+                dispatcher(expression.name, member=False)(literal.value)
+            elif expression.name in ("matches", "find", "findAll") and isinstance(literal.value, str):
+                compile_pattern(literal.value)
+        except (CelError, PatternError) as error:
+            raise CelSyntaxError(f"invalid {expression.name} argument", literal.position) from error
+
     def logic(self, expression: Call, scope: Scope) -> Type:
         """A chain of one operator, without recursion along it."""
-        chain: list[Expression] = []
         node: Expression = expression
         while isinstance(node, Call) and node.name == expression.name:
-            chain.append(node.arguments[1])
             node.type = BOOL
             node = node.arguments[0]
-        chain.append(node)
-        for operand in reversed(chain):
+        for operand in chain_of(expression):
             given = self.of(operand, scope)
             if not assignable(BOOL, given):
                 raise CelSyntaxError(f"expected type 'bool' but found '{given}'", operand.position)
@@ -191,14 +210,14 @@ class _Checker:
             raise CelSyntaxError(f"expected type 'optional_type' but found '{found}'", expression.position)
         return DYN
 
-    def joined(self, found: list[Type], expression: Expression) -> Type:
+    def joined(self, found: list[Type], elements: Sequence[Expression], *, mixed: bool = False) -> Type:
         """The one type of all elements; Kubernetes refuses literals of mixed types."""
         known = [t for t in found if not t.is_dyn]
-        for one in known[1:]:
-            if not assignable(known[0], one):
-                if expression is self.mixed:
+        for kind, element in zip(found, elements, strict=True):
+            if not assignable(known[0] if known else DYN, kind):
+                if mixed:
                     return DYN
-                raise CelSyntaxError(f"expected type '{known[0]}' but found '{one}'", expression.position)
+                raise CelSyntaxError(f"expected type '{known[0]}' but found '{kind}'", element.position)
         return known[0] if known and len(known) == len(found) else DYN
 
     def map_literal(self, expression: MapLiteral, scope: Scope) -> Type:
@@ -207,7 +226,7 @@ class _Checker:
             keys.append(self.of(key, scope))
             found = self.of(value, scope)
             values.append(self.unwrapped(found, value) if index in expression.optional else found)
-        return map_of(self.joined(keys, expression), self.joined(values, expression))
+        return map_of(self.joined(keys, [k for k, _ in expression.entries]), self.joined(values, [v for _, v in expression.entries]))
 
     def comprehension(self, expression: Comprehension, scope: Scope) -> Type:
         source = self.of(expression.source, scope)
@@ -233,6 +252,10 @@ class _Checker:
         if expression.body is None:
             return list_of(first)
         body = self.of(expression.body, inner)
+        if kind == "sortBy":
+            if not body.is_dyn and body.name not in _SORTABLE:
+                raise CelSyntaxError(f"found no matching overload for 'sortBy' applied to keys of type '{body}'", expression.position)
+            return list_of(first)
         if kind in ("map", "transformList"):
             return list_of(body)
         if kind == "transformMap":

@@ -25,6 +25,8 @@ from raysail.apiserver.cel.syntax import (
     Literal,
     MapLiteral,
     Select,
+    chain_of,
+    children,
 )
 from raysail.apiserver.cel.types import Type, fields
 from raysail.apiserver.cel.values import Optional
@@ -64,19 +66,12 @@ def steps(expression: Expression | None) -> int:
     """How many steps one evaluation takes, loops inside counted once."""
     if expression is None:
         return 0
-    if isinstance(expression, Select):
-        return 1 + steps(expression.operand)
-    if isinstance(expression, Call):
-        return 1 + sum(map(steps, expression.operands()))
-    if isinstance(expression, Comprehension):
-        return 1 + steps(expression.source)  # its body is charged where it runs
-    if isinstance(expression, Bind):
-        return 1 + steps(expression.value) + steps(expression.body)
-    if isinstance(expression, ListLiteral):
-        return 1 + sum(map(steps, expression.elements))
-    if isinstance(expression, MapLiteral):
-        return 1 + sum(steps(k) + steps(v) for k, v in expression.entries)
-    return 1
+    count, pending = 0, [expression]
+    while pending:
+        node = pending.pop()
+        count += 1
+        pending += [node.source] if isinstance(node, Comprehension) else children(node)  # a loop's body is charged where it runs
+    return count
 
 
 class _Emitter:
@@ -227,22 +222,13 @@ class _Emitter:
         return same if name == "_==_" else ast.UnaryOp(op=ast.Not(), operand=same)
 
     def logic(self, expression: Call, names: dict[str, str]) -> ast.expr:
-        """A chain of one operator: flat in the quick form, nested from the left in the careful one."""
-        chain: list[Expression] = []
-        node: Expression = expression
-        while isinstance(node, Call) and node.name == expression.name:
-            chain.append(node.arguments[1])
-            node = node.arguments[0]
-        chain.append(node)
-        chain.reverse()
+        """A chain of one operator."""
+        chain = chain_of(expression)
         if not self.careful:
             operator = ast.And() if expression.name == "_&&_" else ast.Or()
             return ast.BoolOp(op=operator, values=[self.condition(operand, names) for operand in chain])
         function = runtime.both if expression.name == "_&&_" else runtime.either
-        found = self.of(chain[0], names)
-        for operand in chain[1:]:
-            found = self.run(function, self.delayed(found), self.delayed(self.of(operand, names)))
-        return found
+        return self.run(function, *(self.delayed(self.of(operand, names)) for operand in chain))
 
     def condition(self, expression: Expression, names: dict[str, str]) -> ast.expr:
         found = self.of(expression, names)
@@ -284,6 +270,9 @@ class _Emitter:
                 return self.run(function, source, self.delayed(asked, *own), ast.Constant(value=two))
             name = ast.Name(id="all" if kind == "all" else "any", ctx=ast.Load())
             return ast.Call(func=name, args=[self.loop(ast.GeneratorExp, asked, own, source)], keywords=[])
+        if kind == "sortBy":
+            assert body is not None  # noqa: S101 - the parser gives it a body
+            return self.run(runtime.sorted_by, source, self.delayed(self.of(body, inner), *own))
         conditions = [self.condition(expression.condition, inner)] if expression.condition is not None else []
         made = self.of(body, inner) if body is not None else ast.Name(id=own[0], ctx=ast.Load())
         if kind == "transformMap":

@@ -58,8 +58,8 @@ def is_function(name: str) -> bool:
 
 
 def _parse_signature(signature: str) -> tuple[str, bool, tuple[Type, ...], Type]:
-    head, _, result = signature.rpartition(" ")
-    target = ""
+    split = _result_at(signature)
+    head, result, target = signature[:split], signature[split + 1 :], ""
     open_at = _opening(head)
     name = head[:open_at]
     if "." in name and not name.startswith("@"):
@@ -75,6 +75,15 @@ def _parse_signature(signature: str) -> tuple[str, bool, tuple[Type, ...], Type]
 _KNOWN: Final = frozenset(
     {*_SIMPLE, "list", "map", "optional", "quantity", "url", "ip_address", "cidr_range", "semver_version", "named_format"}
 )
+
+
+def _result_at(signature: str) -> int:
+    """The space before the result: the last one outside brackets."""
+    depth, found = 0, -1
+    for at, character in enumerate(signature):
+        depth += {"(": 1, ")": -1}.get(character, 0)
+        found = at if character == " " and depth == 0 else found
+    return found
 
 
 def _opening(head: str) -> int:

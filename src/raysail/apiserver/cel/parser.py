@@ -311,12 +311,12 @@ class _Parser:
         """A call, or what a macro of that name and number of arguments stands for."""
         if target is None:
             if name == "has" and len(arguments) == 1:
-                return _presence(arguments[0])
+                return _presence(arguments[0], position)
             return Call(position, name, None, arguments)
         if isinstance(target, Identifier):
             if target.name == "cel" and name == "bind" and len(arguments) == 3:
                 return Bind(position, _variable(arguments[0]), arguments[1], arguments[2])
-            if target.name in ("optional", "math", "strings", "sets", "format", "base64", "ip", "cel"):
+            if target.name in ("optional", "strings", "sets", "format", "ip", "lists"):
                 qualified = f"{target.name}.{name}"
                 if qualified in _NAMESPACED:
                     return Call(position, qualified, None, arguments)
@@ -339,10 +339,10 @@ def _dotted(expression: Expression) -> str:
     return expression.name if isinstance(expression, Identifier) else "?"
 
 
-def _presence(argument: Expression) -> Expression:
+def _presence(argument: Expression, position: int) -> Expression:
     if not isinstance(argument, Select) or argument.test:
         raise CelSyntaxError("invalid argument to has() macro", argument.position)
-    return Select(argument.position, argument.operand, argument.name, test=True)
+    return Select(position, argument.operand, argument.name, test=True)
 
 
 def _variable(expression: Expression) -> str:
@@ -359,6 +359,8 @@ def _macro(name: str, target: Expression, arguments: list[Expression], position:
     if name in ("all", "exists", "exists_one") and count in (2, 3):
         variables = tuple(_variable(a) for a in arguments[:-1])
         return _comprehension(position, name, target, variables, None, arguments[-1])
+    if name == "sortBy" and count == 2:
+        return _comprehension(position, name, target, (_variable(arguments[0]),), None, arguments[1])
     if name == "filter" and count == 2:
         return _comprehension(position, name, target, (_variable(arguments[0]),), arguments[1], None)
     if name == "map" and count in (2, 3):

@@ -11,7 +11,7 @@ from raysail.apiserver.cel.checker import check
 from raysail.apiserver.cel.emitter import Evaluate, emit, steps
 from raysail.apiserver.cel.parser import parse
 from raysail.apiserver.cel.runtime import PER_CALL_LIMIT, Account
-from raysail.apiserver.cel.syntax import CelSyntaxError, Comprehension, Expression, Identifier
+from raysail.apiserver.cel.syntax import CelSyntaxError, Comprehension, Expression, Identifier, children
 from raysail.apiserver.cel.types import Type
 from raysail.apiserver.cel.values import CelError, CostExceeded
 
@@ -68,11 +68,12 @@ def compile_expression(text: str, variables: Mapping[str, Type]) -> Program:
     return Program(text, expression, result, tuple(variables))
 
 
-def _uses(expression: Any, name: str) -> bool:
-    if isinstance(expression, Identifier):
-        return expression.name == name
-    if isinstance(expression, Comprehension) and name in expression.variables:
-        return _uses(expression.source, name)
-    if isinstance(expression, Expression):
-        return any(_uses(getattr(expression, slot), name) for slot in expression.__slots__)
-    return isinstance(expression, list | tuple) and any(_uses(item, name) for item in expression)
+def _uses(expression: Expression, name: str) -> bool:
+    pending = [expression]
+    while pending:
+        node = pending.pop()
+        if isinstance(node, Identifier) and node.name == name:
+            return True
+        hidden = isinstance(node, Comprehension) and name in node.variables
+        pending += [node.source] if isinstance(node, Comprehension) and hidden else children(node)
+    return False

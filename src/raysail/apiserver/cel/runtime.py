@@ -7,6 +7,7 @@ the careful form, which is this module's functions all the way, says what the va
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from functools import cmp_to_key
 from typing import Any, Final
 
 from raysail.apiserver.cel.standard_library import at, key_text, under
@@ -18,6 +19,7 @@ from raysail.apiserver.cel.values import (
     Duration,
     Optional,
     Timestamp,
+    compare,
     equal,
     lookup,
     parse_duration,
@@ -201,28 +203,32 @@ def truth(value: Any) -> bool:
     raise CelError("no such overload")
 
 
-def either(left: Callable[[], Any], right: Callable[[], Any]) -> bool:
-    """`||`: true on one side makes up for an error on the other."""
-    try:
-        if truth(left()):
-            return True
-    except CelError:
-        if truth(right()):
-            return True
-        raise
-    return truth(right())
+def either(*operands: Callable[[], Any]) -> bool:
+    """`||`: one that is true makes up for errors of the others."""
+    error: CelError | None = None
+    for operand in operands:
+        try:
+            if truth(operand()):
+                return True
+        except CelError as found:
+            error = error or found
+    if error is not None:
+        raise error
+    return False
 
 
-def both(left: Callable[[], Any], right: Callable[[], Any]) -> bool:
-    """`&&`: false on one side makes up for an error on the other."""
-    try:
-        if not truth(left()):
-            return False
-    except CelError:
-        if not truth(right()):
-            return False
-        raise
-    return truth(right())
+def both(*operands: Callable[[], Any]) -> bool:
+    """`&&`: one that is false makes up for errors of the others."""
+    error: CelError | None = None
+    for operand in operands:
+        try:
+            if not truth(operand()):
+                return False
+        except CelError as found:
+            error = error or found
+    if error is not None:
+        raise error
+    return True
 
 
 def every(values: Iterable[Any], accepts: Callable[..., Any], two: bool) -> bool:
@@ -256,6 +262,19 @@ def some(values: Iterable[Any], accepts: Callable[..., Any], two: bool) -> bool:
 def one(found: Iterable[Any]) -> bool:
     """exists_one(): how many predicates hold; each was evaluated, errors included."""
     return sum(map(truth, found)) == 1
+
+
+def sorted_by(values: Any, key: Callable[[Any], Any]) -> list[Any]:
+    """sortBy(): by what the expression makes of each element."""
+    if type(values) is not list:
+        raise CelError("no such overload")
+    keys = [key(value) for value in values]
+
+    def before(a: int, b: int) -> int:
+        return compare(keys[a], keys[b])
+
+    order = sorted(range(len(keys)), key=cmp_to_key(before))
+    return [values[index] for index in order]
 
 
 def merged(entries: Iterable[dict[Any, Any]]) -> dict[Any, Any]:

@@ -495,7 +495,7 @@ def _declare_clock() -> None:
     units = {"getHours": 3600 * NANOS, "getMinutes": 60 * NANOS, "getSeconds": NANOS}
     for name, unit in units.items():
         overload(f"duration.{name}() int")(lambda value, u=unit: int(value.nanos / u) if abs(value.nanos) < 2**53 else value.nanos // u)
-    overload("duration.getMilliseconds() int")(lambda value: abs(value.nanos) % NANOS // 1_000_000 * (1 if value.nanos >= 0 else -1))
+    overload("duration.getMilliseconds() int")(lambda value: int(value.nanos / 1_000_000))
 
 
 _declare_clock()
@@ -513,9 +513,12 @@ def none() -> Optional:
     return Optional(False)
 
 
+_YEAR_ONE: Final = parse_timestamp("0001-01-01T00:00:00Z")
+
+
 @overload("optional.ofNonZeroValue(A) optional(A)")
 def _of_non_zero(value: Any) -> Optional:
-    zero = value is None or value == Duration(0) or (not isinstance(value, Duration | Timestamp | Optional) and not value)
+    zero = value is None or value in (Duration(0), _YEAR_ONE) or (not isinstance(value, Duration | Timestamp | Optional) and not value)
     return Optional(False) if zero else Optional(True, value)
 
 

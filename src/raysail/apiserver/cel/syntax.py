@@ -88,7 +88,7 @@ class MapLiteral(Expression):
 
 @dataclass(slots=True)
 class Comprehension(Expression):
-    """A macro over a list or map: all, exists, exists_one, map, filter, transformList, transformMap, transformMapEntry.
+    """A macro over a list or map: all, exists, exists_one, map, filter, sortBy, transformList, transformMap, transformMapEntry.
 
     `variables` is one name, or two (index or key, and value). `condition` filters; `body` is what is asked or made of each element.
     """
@@ -108,3 +108,28 @@ class Bind(Expression):
     value: Expression
     body: Expression
     optional: str = ""
+
+
+def children(expression: Expression) -> list[Expression]:
+    """The expressions directly inside one."""
+    if isinstance(expression, Select):
+        return [expression.operand]
+    if isinstance(expression, Call):
+        return expression.operands()
+    if isinstance(expression, ListLiteral):
+        return expression.elements
+    if isinstance(expression, MapLiteral):
+        return [part for entry in expression.entries for part in entry]
+    if isinstance(expression, Comprehension):
+        return [part for part in (expression.source, expression.condition, expression.body) if part is not None]
+    return [expression.value, expression.body] if isinstance(expression, Bind) else []
+
+
+def chain_of(expression: Call) -> list[Expression]:
+    """The operands of `a && b && c`, from the left: a chain of one operator, however long."""
+    found: list[Expression] = []
+    node: Expression = expression
+    while isinstance(node, Call) and node.name == expression.name:
+        found.append(node.arguments[1])
+        node = node.arguments[0]
+    return [node, *reversed(found)]

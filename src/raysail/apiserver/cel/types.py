@@ -157,10 +157,23 @@ _FIELDS: Final[dict[int, tuple[SchemaNode, bool, Mapping[str, tuple[str, Type]]]
 _MOST_FIELDS: Final = 4096
 
 
+def _says_metadata(node: SchemaNode) -> bool:
+    """Whether a resource's schema itself says all of type and names; then what it says counts."""
+    metadata = node.properties.get("metadata")
+    if metadata is None or metadata.type != "object":
+        return False
+    texts = [
+        node.properties.get("kind"),
+        node.properties.get("apiVersion"),
+        *(metadata.properties.get(n) for n in ("name", "generateName")),
+    ]
+    return all(child is not None and child.type == "string" for child in texts)
+
+
 def _fields(node: SchemaNode, *, root: bool) -> Mapping[str, tuple[str, Type]]:
     found: dict[str, tuple[str, Type]] = {}
     properties = dict(node.properties)
-    if root:
+    if root and not _says_metadata(node):
         properties |= {"kind": _TEXT, "apiVersion": _TEXT, "metadata": _METADATA}
     for name, child in properties.items():
         escaped = escape(name)

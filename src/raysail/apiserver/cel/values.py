@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
@@ -56,9 +56,10 @@ _MAX_SECONDS: Final = 253402300799
 
 @dataclass(frozen=True, slots=True, order=True)
 class Timestamp:
-    """A moment, in nanoseconds since 1970, years 1 to 9999."""
+    """A moment, in nanoseconds since 1970, years 1 to 9999; its text keeps the zone it was written in."""
 
     nanos: int
+    offset_minutes: int = field(default=0, compare=False)
 
     def __post_init__(self) -> None:
         if not _MIN_SECONDS * NANOS <= self.nanos < (_MAX_SECONDS + 1) * NANOS:
@@ -219,18 +220,24 @@ def parse_timestamp(text: str) -> Timestamp:
     except ValueError as error:
         raise CelError(f'parsing time "{text}": {error}') from error
     seconds = round((moment - _EPOCH).total_seconds())
+    offset = 0
     if zone and zone not in "Zz":
-        offset = int(zone[1:3]) * 3600 + int(zone[4:6]) * 60
-        seconds -= offset if zone[0] == "+" else -offset
-    return Timestamp(seconds * NANOS + int((fraction or "0")[:9].ljust(9, "0")))
+        minutes = int(zone[1:3]) * 60 + int(zone[4:6])
+        offset = minutes if zone[0] == "+" else -minutes
+    return Timestamp((seconds - offset * 60) * NANOS + int((fraction or "0")[:9].ljust(9, "0")), offset)
 
 
 def format_timestamp(value: Timestamp) -> str:
-    """RFC 3339 in UTC with as many digits as are needed."""
+    """RFC 3339 with as many digits as are needed."""
     seconds, nanos = divmod(value.nanos, NANOS)
-    moment = _EPOCH + timedelta(seconds=seconds)
+    try:
+        moment = _EPOCH + timedelta(seconds=seconds, minutes=value.offset_minutes)
+    except OverflowError as error:
+        raise CelError("timestamp overflow") from error
     fraction = f".{nanos:09d}".rstrip("0") if nanos else ""
-    return f"{moment.year:04d}-{moment:%m-%dT%H:%M:%S}{fraction}Z"
+    sign, minutes = "-" if value.offset_minutes < 0 else "+", abs(value.offset_minutes)
+    zone = f"{sign}{minutes // 60:02d}:{minutes % 60:02d}" if minutes else "Z"
+    return f"{moment.year:04d}-{moment:%m-%dT%H:%M:%S}{fraction}{zone}"
 
 
 def format_duration(value: Duration) -> str:
