@@ -15,7 +15,8 @@ PROVISIONER: Final = "raysail.io/local-path"
 PROVISIONED_BY: Final = "pv.kubernetes.io/provisioned-by"
 BIND_COMPLETED: Final = "pv.kubernetes.io/bind-completed"
 BOUND_BY_CONTROLLER: Final = "pv.kubernetes.io/bound-by-controller"
-PROTECTION: Final = "kubernetes.io/pv-protection"
+CLAIM_PROTECTION: Final = "kubernetes.io/pvc-protection"
+VOLUME_PROTECTION: Final = "kubernetes.io/pv-protection"
 
 JsonObject = dict[str, Any]
 

@@ -15,17 +15,20 @@ from typing import Any, Final
 from raysail.api.core import PersistentVolume, PersistentVolumeClaim, Pod
 from raysail.api.errors import StatusError, is_already_exists, is_not_found
 from raysail.api.meta import Object
-from raysail.api.resources import PERSISTENT_VOLUME_CLAIMS, PERSISTENT_VOLUMES, PODS, STORAGE_CLASSES
+from raysail.api.resources import PERSISTENT_VOLUME_CLAIMS, PERSISTENT_VOLUMES, PODS, STORAGE_CLASSES, Resource
 from raysail.builtin.settings import BuiltinSettings
 from raysail.builtin.volumes.claims import (
     BIND_COMPLETED,
     BOUND_BY_CONTROLLER,
+    CLAIM_PROTECTION,
     PROVISIONED_BY,
     PROVISIONER,
+    VOLUME_PROTECTION,
     build_volume,
     existing_volume,
     volume_name,
 )
+from raysail.kube.client import PatchType
 from raysail.kube.controller import Controller, Key
 from raysail.kube.manager import Manager
 
@@ -88,12 +91,32 @@ class Volumes:
         if claim is None:
             await self._make_ephemeral(key)
             return None
-        if claim.metadata.deletion_timestamp is not None or claim.status.phase == "Bound":
+        if claim.metadata.deletion_timestamp is not None:
+            await self._let_claim_go(claim)
+            return None
+        if claim.status.phase == "Bound":
             return None
         volume = existing_volume(claim, self._volumes.list()) or await self._provision(claim)
         if volume is not None:
             await self._bind(claim, volume)
         return None
+
+    async def _let_claim_go(self, claim: PersistentVolumeClaim) -> None:
+        """A claim that Pods still use stays until they have ended (pkg/controller/volume/pvcprotection)."""
+        users = [pod for pod in self._pods.by_index("claim", claim.metadata.key) if pod.status.phase not in ("Succeeded", "Failed")]
+        if not users:
+            await self._drop_finalizer(PERSISTENT_VOLUME_CLAIMS, claim, CLAIM_PROTECTION)
+
+    async def _drop_finalizer(self, resource: Resource, obj: Object, finalizer: str) -> None:
+        meta = obj.metadata
+        if finalizer not in (meta.finalizers or ()):
+            return
+        body = {"metadata": {"uid": meta.uid, "$deleteFromPrimitiveList/finalizers": [finalizer]}}
+        try:
+            await self._client.patch(resource, meta.name, body, meta.namespace or None, type=PatchType.STRATEGIC)
+        except StatusError as error:
+            if not is_not_found(error):
+                raise
 
     async def _make_ephemeral(self, key: Key) -> None:
         """A Pod's generic ephemeral volume has a claim that lives as long as the Pod."""
@@ -177,14 +200,20 @@ class Volumes:
     async def reconcile_volume(self, key: Key) -> float | None:
         """Gives one volume its phase; deletes it and its folder when its claim is gone and it is to be reclaimed."""
         volume = self._volumes.get(*key)
-        if volume is None or volume.metadata.deletion_timestamp is not None:
+        if volume is None:
             return None
         name, held = volume.metadata.name, volume.spec.claim_ref
         if held is None or not held.uid:
-            await self._set_phase(volume, "Available")
+            if volume.metadata.deletion_timestamp is not None:
+                await self._drop_finalizer(PERSISTENT_VOLUMES, volume, VOLUME_PROTECTION)
+            else:
+                await self._set_phase(volume, "Available")
             return None
         claim = self._claims.get(held.namespace, held.name)
         if claim is not None and claim.metadata.uid == held.uid:
+            return None
+        if volume.metadata.deletion_timestamp is not None:
+            await self._drop_finalizer(PERSISTENT_VOLUMES, volume, VOLUME_PROTECTION)
             return None
         ours = (volume.metadata.annotations or {}).get(PROVISIONED_BY) == PROVISIONER
         if not ours or volume.spec.persistent_volume_reclaim_policy != "Delete":
