@@ -63,7 +63,8 @@ def short_folder(folder: Path | None):  # type: ignore[no-untyped-def]
 
 def settings(folder: Path, **options: Any) -> ApiSettings:
     """Settings of an API in that folder."""
-    options = {"port": 0, **options}
+    # As KubeRay comes: without its webhooks.
+    options = {"port": 0, "admission": frozenset({"queue"}), **options}
     return ApiSettings(data=folder / "data", socket=folder / "api.sock", pki=folder / "pki", admin_tokens=(ADMIN_TOKEN,), **options)
 
 
@@ -82,20 +83,23 @@ import sys
 from pathlib import Path
 from raysail.apiserver.process import main
 from tests.support.embedded import settings
-main(settings(Path(sys.argv[1]), install_crds=sys.argv[2] == "crds", disabled_admission=frozenset(sys.argv[3:])))
+names = frozenset(filter(None, sys.argv[3].split(",")))
+main(settings(Path(sys.argv[1]), install_crds=sys.argv[2] == "crds", admission=names, disabled_admission=frozenset(sys.argv[4:])))
 """
 
 
 class ApiProcess:
     """An API as its own process: `start`, `kill` (SIGKILL), `stop` (SIGTERM), in any order. State stays in the folder."""
 
-    def __init__(self, folder: Path, *, crds: bool = True, disabled_admission: tuple[str, ...] = ()) -> None:
+    def __init__(self, folder: Path, *, crds: bool = True, admission: str = "queue", disabled_admission: tuple[str, ...] = ()) -> None:
+        """`admission` names the rules on top of Kubernetes' own: `ray`, `queue`, with a comma between them."""
         self.folder = folder
         self.socket = folder / "api.sock"
         self.token = ADMIN_TOKEN
         self.ca = folder / "pki" / "ca.crt"
         self.url = ""
         self._crds = crds
+        self._admission = admission
         self._disabled = disabled_admission
         self._process: asyncio.subprocess.Process | None = None
 
@@ -111,6 +115,7 @@ class ApiProcess:
                 _PROGRAM,
                 str(self.folder),
                 "crds" if self._crds else "bare",
+                self._admission,
                 *self._disabled,
                 stdout=asyncio.subprocess.PIPE,
                 stderr=log,
@@ -159,10 +164,10 @@ class ApiProcess:
 
 
 @contextlib.asynccontextmanager
-async def api_process(folder: Path | None = None, *, crds: bool = True) -> AsyncIterator[ApiProcess]:
+async def api_process(folder: Path | None = None, *, crds: bool = True, admission: str = "queue") -> AsyncIterator[ApiProcess]:
     """A started API process; ended with the context."""
     with short_folder(folder) as home:
-        process = ApiProcess(home, crds=crds)
+        process = ApiProcess(home, crds=crds, admission=admission)
         await process.start()
         try:
             yield process

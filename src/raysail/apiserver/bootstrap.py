@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import copy
+import ipaddress
 from collections.abc import Iterator
 from typing import Any, Final
 
@@ -29,6 +30,43 @@ async def install(shared: Shared, *, with_crds: bool) -> None:
     await asyncio.gather(*waiting)
     if with_crds:
         await _established(shared)
+
+
+async def publish(shared: Shared, host: str, port: int, service_cidr: str) -> None:
+    """The Service `kubernetes`: where programs in Pods find the API. Its port is the real one, so that nothing needs to stand in between."""
+    first = str(next(ipaddress.ip_network(service_cidr).hosts()))
+    port_entry = {"name": "https", "port": port, "protocol": "TCP", "targetPort": port}
+    labels = {"component": "apiserver", "provider": "kubernetes"}
+    metadata = {"name": "kubernetes", "namespace": "default", "labels": labels}
+    spec = {"type": "ClusterIP", "clusterIP": first, "clusterIPs": [first], "ports": [port_entry]}
+    await _put(shared, ("", "v1", "services"), {"metadata": metadata, "spec": spec})
+    slice_labels = {"kubernetes.io/service-name": "kubernetes"}
+    address = {"addresses": [host], "conditions": {"ready": True}}
+    slice_ = {
+        "metadata": {**metadata, "labels": slice_labels},
+        "addressType": "IPv4",
+        "endpoints": [address],
+        "ports": [{"name": "https", "port": port, "protocol": "TCP"}],
+    }
+    await _put(shared, ("discovery.k8s.io", "v1", "endpointslices"), slice_)
+    subsets = [{"addresses": [{"ip": host}], "ports": [{"name": "https", "port": port, "protocol": "TCP"}]}]
+    await _put(shared, ("", "v1", "endpoints"), {"metadata": {**metadata, "labels": {}}, "subsets": subsets})
+
+
+async def _put(shared: Shared, place: tuple[str, str, str], obj: JsonObject) -> None:
+    """Creates the object, or brings what differs up to date: an instance may have moved to another address."""
+    call = _call(shared, *place, obj["metadata"].get("namespace", ""))
+    key = key_of(call.definition, call.target.namespace, obj["metadata"]["name"])
+    present = shared.store.latest(call.definition.collection, key)
+    if present is None:
+        await _ensure(shared, *place, obj)
+        return
+    kept = present.object()
+    wanted = {**kept, **{name: value for name, value in obj.items() if name not in ("metadata", "spec")}}
+    if "spec" in obj:
+        wanted["spec"] = {**kept["spec"], **obj["spec"]}
+    if wanted != kept:
+        await shared.store.put(call.definition.collection, key, encoder(call.definition, wanted))
 
 
 def _objects() -> Iterator[tuple[tuple[str, str, str], JsonObject]]:

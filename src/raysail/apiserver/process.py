@@ -26,7 +26,7 @@ async def running(settings: ApiSettings) -> AsyncIterator[list[str]]:
     addresses: list[str] = []
     unix = bind_unix(settings.socket) if settings.socket is not None else None
     tcp = bind_tcp(settings.host, settings.port) if settings.port is not None else None
-    server = ApiServer(settings, pki)
+    server = ApiServer(settings, pki, address=tcp.getsockname()[:2] if tcp is not None else None)
     try:
         await server.start()
         listener = Listener(server.application)

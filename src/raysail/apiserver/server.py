@@ -4,31 +4,31 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
-from raysail.api.openapi import builtin_node, schema_name
 from raysail.api.resources import Resource
 from raysail.apiserver import bootstrap, subresources
 from raysail.apiserver.access.pki import Pki
-from raysail.apiserver.admission import Admission, kubernetes
+from raysail.apiserver.admission import Admission, Plugin, kubernetes
+from raysail.apiserver.admission.ours import QueueRules, RayRules
 from raysail.apiserver.custom_kinds import CustomKinds
 from raysail.apiserver.customresources import DefinitionStrategy
 from raysail.apiserver.discovery import Discovery, Pages
 from raysail.apiserver.gate import StoreGate
+from raysail.apiserver.kinds import strategy_of
+from raysail.apiserver.kueue_versions import conversion_of
 from raysail.apiserver.openapi import OpenApiPages
 from raysail.apiserver.registry import Registry
 from raysail.apiserver.registry.builtin import builtin_definitions
-from raysail.apiserver.registry.builtin_kinds import BUILTIN_KINDS
 from raysail.apiserver.registry.event_conversion import EventConversion
-from raysail.apiserver.registry.schema_strategy import SchemaStrategy
 from raysail.apiserver.rest.app import Application
 from raysail.apiserver.rest.call import Shared
 from raysail.apiserver.rest.ownership import Ownership
 from raysail.apiserver.settings import ApiSettings
 from raysail.apiserver.store import Store, StoreSettings
-from raysail.apiserver.strategy import Conversion, Definition, Strategy
+from raysail.apiserver.strategy import Strategy
 from raysail.apiserver.tables import columns_of
 
 log = logging.getLogger(__name__)
@@ -37,14 +37,22 @@ log = logging.getLogger(__name__)
 class ApiServer:
     """Everything but the sockets. Made inside the event loop it serves in."""
 
-    def __init__(self, settings: ApiSettings, pki: Pki, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
+    def __init__(
+        self,
+        settings: ApiSettings,
+        pki: Pki,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+        address: tuple[str, int] | None = None,
+    ) -> None:
+        """`address` is where Pods reach the API over TCP, if they do."""
         self.settings = settings
+        self._address = address
         self.store = Store(StoreSettings(settings.data / "store.db", history_changes=settings.history_changes))
         self.registry = Registry()
         for definition in builtin_definitions(_strategy_of, _columns_of, EventConversion()):
             self.registry.add(definition)
         self.gate = StoreGate(self.store, settings.admin_tokens, pki.service_account_key.read_bytes(), now)
-        self.custom_kinds = CustomKinds(self.store, self.registry, now, _conversion_of)
+        self.custom_kinds = CustomKinds(self.store, self.registry, now, conversion_of)
         shared = Shared(self.store, self.registry, self._admission(), Ownership(self.registry), now, settings.limits)
         pages = Pages(Discovery(self.registry), OpenApiPages(self.registry), {"ping": lambda: "", "store": self._store_health})
         self.application = Application(shared, self.gate, pages)
@@ -53,7 +61,12 @@ class ApiServer:
 
     def _admission(self) -> Admission:
         settings = self.settings
-        plugins = [*kubernetes.first(self.store, settings.service_cidr, settings.node_ports), *kubernetes.last(self.store)]
+        plugins: list[Plugin] = list(kubernetes.first(self.store, settings.service_cidr, settings.node_ports))
+        if "ray" in settings.admission:
+            plugins.append(RayRules())
+        if "queue" in settings.admission:
+            plugins.append(QueueRules(self.store, self.registry, settings.queue_admission))
+        plugins += kubernetes.last(self.store)
         return Admission([plugin for plugin in plugins if type(plugin).__name__ not in settings.disabled_admission])
 
     async def start(self) -> None:
@@ -61,6 +74,8 @@ class ApiServer:
         self.custom_kinds.start()
         self._sweeper = asyncio.create_task(self.application.streams.sweep())
         await bootstrap.install(self.application.shared, with_crds=self.settings.install_crds)
+        if self._address is not None:
+            await bootstrap.publish(self.application.shared, *self._address, self.settings.service_cidr)
 
     async def close(self) -> None:
         """Writes what is under way, then closes the store."""
@@ -76,18 +91,8 @@ class ApiServer:
 
 
 def _strategy_of(resource: Resource) -> Strategy:
-    if resource.kind == "CustomResourceDefinition":
-        return DefinitionStrategy()
-    name = schema_name(resource.group, resource.version, resource.kind)
-    if name is None:
-        raise KeyError(resource)
-    row = next(row for row in BUILTIN_KINDS if row.resource == resource)
-    return SchemaStrategy(builtin_node(name), has_status="status" in row.subresources.split())
+    return DefinitionStrategy() if resource.kind == "CustomResourceDefinition" else strategy_of(resource)
 
 
 def _columns_of(resource: Resource) -> Any:
     return columns_of(resource.group, resource.kind)
-
-
-def _conversion_of(definition: Definition, crd: Mapping[str, Any]) -> Conversion | None:
-    return None

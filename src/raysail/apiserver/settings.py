@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from raysail.api.kueue.admission import AdmissionSettings
 from raysail.apiserver.rest.call import Limits
 
 
@@ -21,7 +22,8 @@ class TlsSettings:
 class ApiSettings:
     """`data` is the folder of the store. Who may open `socket` is an administrator; over TCP everybody shows a token or certificate.
 
-    `secure`: TLS on TCP, with the certificate in `pki` where `tls` names none. `admission` switches on what comes on top of Kubernetes' own rules: `ray`, `queue`. `admin_tokens` are members of system:masters.
+    `secure`: TLS on TCP, with the certificate in `pki` where `tls` names none. `admission` switches on what comes on top of Kubernetes' own rules: `ray`, `queue` (with
+    `queue_admission` as Kueue's Configuration says it). `admin_tokens` are members of system:masters.
     """
 
     data: Path
@@ -34,9 +36,12 @@ class ApiSettings:
     admin_tokens: tuple[str, ...] = ()
     service_cidr: str = "10.96.0.0/16"
     node_ports: tuple[int, int] = (30000, 32767)
-    admission: frozenset[str] = frozenset({"ray", "queue"})
+    admission: frozenset[str] = frozenset({"queue"})
+    queue: AdmissionSettings = field(default_factory=AdmissionSettings)
+    """What `queue` holds back: the same kinds as the controllers of the queue serve."""
     disabled_admission: frozenset[str] = frozenset()
     """Class names of Kubernetes' own plugins to leave out, as kube-apiserver's --disable-admission-plugins (tests of recordings made without)."""
+    queue_admission: AdmissionSettings = field(default_factory=AdmissionSettings)
     install_crds: bool = True
     limits: Limits = field(default_factory=Limits)
     history_changes: int = 50_000
