@@ -440,3 +440,21 @@ def test_a_refusal_reads_as_kube_apiserver_passes_it_on() -> None:
         "reason": "Forbidden",
         "code": 403,
     }
+
+
+def test_settings_come_from_kueue_s_configuration() -> None:
+    settings = AdmissionSettings.from_configuration(
+        {
+            "apiVersion": "config.kueue.x-k8s.io/v1beta2",
+            "manageJobsWithoutQueueName": True,
+            "managedJobsNamespaceSelector": {"matchLabels": {"team": "a"}},
+            "integrations": {"frameworks": ["pod"]},
+            "featureGates": {"PartialAdmission": False, "VisibilityOnDemand": False},
+        }
+    )
+    assert settings.manage_jobs_without_queue_name
+    assert settings.frameworks == {"pod"}
+    assert settings.gates == {"PartialAdmission": False}
+    assert settings.managed_namespaces is not None
+    assert settings.managed_namespaces.matches({"team": "a"})
+    assert AdmissionSettings.from_configuration({}) == AdmissionSettings()

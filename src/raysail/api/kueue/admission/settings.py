@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final
 
-from raysail.api.selectors import Requirement, Selector
+from raysail.api.kueue.configuration import V1BETA1, to_v1beta2, with_defaults
+from raysail.api.selectors import Requirement, Selector, from_object
 
 DEFAULT_GATES: Final[Mapping[str, bool]] = {
     "AdmissionGatedBy": True,
@@ -72,3 +73,16 @@ class AdmissionSettings:
     def enabled(self, gate: str) -> bool:
         """Whether a feature gate is on. Raises KeyError for one that admission does not know."""
         return self.gates[gate] if gate in self.gates else DEFAULT_GATES[gate]
+
+    @classmethod
+    def from_configuration(cls, config: Mapping[str, Any]) -> AdmissionSettings:
+        """From Kueue's Configuration, v1beta1 or v1beta2. Where it names no frameworks, those that we serve are held back. Raises SelectorError."""
+        said = to_v1beta2(config) if config.get("apiVersion") == V1BETA1 else dict(config)
+        frameworks = (said.get("integrations") or {}).get("frameworks")
+        selector = with_defaults(said)["managedJobsNamespaceSelector"]
+        return cls(
+            bool(said.get("manageJobsWithoutQueueName")),
+            from_object(selector),
+            frozenset(frameworks) if frameworks else SERVED_FRAMEWORKS,
+            {gate: on for gate, on in (said.get("featureGates") or {}).items() if gate in DEFAULT_GATES},
+        )
