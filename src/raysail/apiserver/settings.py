@@ -36,9 +36,7 @@ class ApiSettings:
     admin_tokens: tuple[str, ...] = ()
     service_cidr: str = "10.96.0.0/16"
     node_ports: tuple[int, int] = (30000, 32767)
-    admission: frozenset[str] = frozenset({"queue"})
-    queue: AdmissionSettings = field(default_factory=AdmissionSettings)
-    """What `queue` holds back: the same kinds as the controllers of the queue serve."""
+    admission: frozenset[str] = frozenset({"ray", "queue"})
     disabled_admission: frozenset[str] = frozenset()
     """Class names of Kubernetes' own plugins to leave out, as kube-apiserver's --disable-admission-plugins (tests of recordings made without)."""
     queue_admission: AdmissionSettings = field(default_factory=AdmissionSettings)
