@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from raysail.api.resources import EVENTS, NODES, PODS
+from raysail.api.resources import CONFIG_MAPS, EVENTS, NODES, PODS, SERVICE_ACCOUNTS
 from raysail.kube.connection import unix_socket
 from raysail.kube.http import HttpClient
 from raysail.kube.manager import Manager
@@ -80,6 +80,13 @@ class Machine:
         path = self.settings.pods / pod["metadata"]["uid"] / "logs" / container / f"{number}.log"
         return "".join(line.split(" ", 3)[3] + "\n" for line in path.read_text().splitlines())
 
+    async def until_log(self, pod: dict[str, Any], text: str, container: str = "main", number: int = 0) -> str:
+        """The log as soon as it holds the text."""
+        async with asyncio.timeout(WAIT_SECONDS):
+            while text not in (log := self.log(pod, container, number)):
+                await asyncio.sleep(0.02)
+        return log
+
     async def events(self, reason: str) -> list[str]:
         """The notes of events with that reason."""
         import orjson
@@ -146,6 +153,7 @@ async def machine(nodes: str = "cpu=4,memory=8Gi", capabilities: Capabilities | 
     home = Path(tempfile.mkdtemp(prefix="rsnode-"))
     try:
         async with embedded_api(home / "api", port=None, install_crds=False) as api:
+            await _namespace_contents(api.client)
             options = {"warm_ray": False, "pod_cidr": "127.98.128.0/17", "service_cidr": "127.98.0.0/20", **options}
             settings = NodeSettings(home / "node", home / "run", api.socket, nodes=parse_nodes(nodes, "testnode"), **options)
             async with agent_running(settings, capabilities) as agent:
@@ -156,6 +164,13 @@ async def machine(nodes: str = "cpu=4,memory=8Gi", capabilities: Capabilities | 
                     await _remove_all(created)
     finally:
         shutil.rmtree(home, ignore_errors=True)
+
+
+async def _namespace_contents(client: HttpClient) -> None:
+    """What controllers put into each namespace."""
+    await client.create(SERVICE_ACCOUNTS, {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "default"}}, "default")
+    root = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "kube-root-ca.crt"}, "data": {"ca.crt": "-"}}
+    await client.create(CONFIG_MAPS, root, "default")
 
 
 async def _remove_all(created: Machine) -> None:

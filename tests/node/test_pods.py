@@ -35,12 +35,12 @@ async def test_a_program_runs_to_its_end_and_its_pod_succeeds(here: Machine) -> 
 
 
 async def test_a_pod_has_an_address_a_name_and_a_file_system_of_its_own(here: Machine) -> None:
-    script = "hostname; echo $RAYSAIL_POD_IP; touch /tmp/mine; ls /tmp; cat /etc/hosts; ls -a $HOME; sleep 60"
+    script = "hostname; echo $RAYSAIL_POD_IP; touch /tmp/mine; ls /tmp; cat /etc/hosts; echo done; sleep 60"
     await here.create("own", [shell(script)])
     pod = await here.until("own", ready)
     assert pod["status"]["podIP"].startswith("127.98.128.")
+    log = await here.until_log(pod, "done")
     await here.client.delete(PODS, "own", "default", grace_seconds=1)
-    log = here.log(pod)
     assert log.startswith(f"own\n{pod['status']['podIP']}\nmine\n")
     assert f"{pod['status']['podIP']}\town" in log
 

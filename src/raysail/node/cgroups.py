@@ -9,7 +9,7 @@ import contextlib
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 _ROOT: Final = Path("/sys/fs/cgroup")
 
@@ -65,23 +65,27 @@ def _delegated() -> Path | None:
     return None
 
 
-def create(cgroups: Cgroups, name: str, limits: Limits) -> tuple[list[str], list[dict[str, str]]]:
-    """Makes the group `name` with its limits. Returns (folders to join, mounts that show the container its own part). Raises OSError."""
+def create(cgroups: Cgroups, name: str, limits: Limits) -> tuple[list[str], list[dict[str, Any]]]:
+    """Makes the group `name` with its limits. Returns (folders to join, mounts). Raises OSError.
+
+    The mounts show the container its own part where the whole hierarchy would be, so that programs (Ray among them) find their limits where they look.
+    """
     if not (cgroups.memory or cgroups.cpu):
         return [], []
     folders: list[str] = []
-    mounts: list[dict[str, str]] = []
+    mounts: list[dict[str, Any]] = []
     if cgroups.version == 1:
         if cgroups.memory:
             folder = _make(_ROOT / "memory" / name)
             if limits.memory_bytes:
                 (folder / "memory.limit_in_bytes").write_text(str(limits.memory_bytes))
             folders.append(str(folder))
-            mounts.append({"target": str(_ROOT / "memory"), "type": "cgroup", "data": "memory"})
+            mounts.append({"source": str(folder), "target": str(_ROOT / "memory"), "read_only": True})
         if cgroups.cpu:
             folder = _make(_ROOT / "cpu" / name)
             (folder / "cpu.shares").write_text(str(max(2, limits.cpu_milli * 1024 // 1000)))
             folders.append(str(folder))
+            mounts.append({"source": str(folder), "target": str(_ROOT / "cpu"), "read_only": True})
         return folders, mounts
     folder = _make(cgroups.base / name.replace("/", "-"))
     if cgroups.memory and limits.memory_bytes:
@@ -91,7 +95,7 @@ def create(cgroups: Cgroups, name: str, limits: Limits) -> tuple[list[str], list
         # The mapping of shares (2..262144) to weights (1..10000) that container runtimes use.
         shares = min(262144, max(2, limits.cpu_milli * 1024 // 1000))
         (folder / "cpu.weight").write_text(str(1 + (shares - 2) * 9999 // 262142))
-    return [str(folder)], [{"target": str(_ROOT), "type": "cgroup2"}]
+    return [str(folder)], [{"source": str(folder), "target": str(_ROOT), "read_only": True}]
 
 
 def remove(cgroups: Cgroups, name: str) -> None:

@@ -141,6 +141,7 @@ def specification(
     cwd = container.working_dir or str(place.folder / "home")
     mounts = volumes.mounts(settings.pods, pod, container, env, objects) if capabilities.sandbox else []
     if capabilities.sandbox:
+        mounts += cgroup_mounts
         mounts += _own_mounts(pod, container, place, settings, private, termination, {m["target"] for m in mounts}, python)
         if container.working_dir and not Path(cwd).is_dir() and not any(cwd == m["target"] or cwd.startswith(m["target"] + "/") for m in mounts):
             work = own / f"{number}.work"
@@ -155,7 +156,6 @@ def specification(
         "mounts": mounts,
         "mount_namespace": capabilities.sandbox,
         "cgroups": folders,
-        "cgroup_mounts": cgroup_mounts if capabilities.sandbox else [],
         "oom_score_adj": resources.oom_score_adjustment(pod, container, machine_memory_bytes),
         "log_folder": str(place.folder / "logs" / container.name),
         "log_name": f"{number}.log",

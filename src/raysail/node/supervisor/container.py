@@ -49,9 +49,8 @@ def run(spec: dict[str, Any], link: socket.socket, log_folder: int, stdin: int, 
     try:
         _join_cgroups(spec.get("cgroups") or [])
         if spec.get("mount_namespace"):
-            linux.unshare(linux.CLONE_NEWNS | (linux.CLONE_NEWCGROUP if spec.get("cgroup_mounts") else 0))
+            linux.unshare(linux.CLONE_NEWNS)
             rootfs.enter(spec.get("mounts") or [], new_proc=own_pids)
-            _mount_cgroups(spec.get("cgroup_mounts") or [])
     except OSError as error:
         _say(link, {"error": str(error), "reason": "CreateContainerError"})
         return 128
@@ -193,12 +192,6 @@ def execute(spec: dict[str, Any], stdin: int, outputs: tuple[int, int]) -> None:
 def _join_cgroups(folders: list[str]) -> None:
     for folder in folders:
         _write(f"{folder}/cgroup.procs", "0")
-
-
-def _mount_cgroups(mounts: list[dict[str, str]]) -> None:
-    """Shows the container only its own part of each hierarchy, so that programs find their limits where they look."""
-    for wanted in mounts:
-        linux.mount("cgroup", wanted["target"], wanted["type"], linux.MS_NOSUID | linux.MS_NODEV | linux.MS_NOEXEC, wanted.get("data", ""))
 
 
 def _copy(fd: int, stream: str, log: LogFile) -> bool:

@@ -39,12 +39,8 @@ def _joined(spec: dict[str, Any], first_process: int, fds: tuple[int, int, int],
     for folder in spec.get("cgroups") or []:
         with open(f"{folder}/cgroup.procs", "w") as file:  # noqa: PTH123 - pathlib is not worth its memory here
             file.write("0")
-    flags = linux.CLONE_NEWNS if spec.get("mount_namespace") else 0
-    if spec.get("mount_namespace") and spec.get("cgroup_mounts"):
-        flags |= linux.CLONE_NEWCGROUP
     names = [(linux.CLONE_NEWPID, "pid")] if own_pids else []
-    names += [(linux.CLONE_NEWCGROUP, "cgroup")] if flags & linux.CLONE_NEWCGROUP else []
-    names += [(linux.CLONE_NEWNS, "mnt")] if flags & linux.CLONE_NEWNS else []
+    names += [(linux.CLONE_NEWNS, "mnt")] if spec.get("mount_namespace") else []
     opened = [(flag, os.open(f"/proc/{first_process}/ns/{name}", os.O_RDONLY | os.O_CLOEXEC)) for flag, name in names]
     for flag, fd in opened:
         linux.setns(fd, flag)
