@@ -338,8 +338,8 @@ def check_cidr(value: str, at: str, faults: Faults) -> bool:
     return True
 
 
-def check_endpoint_ip(value: str, at: str, faults: Faults) -> None:
-    """An address that may stand behind a Service: no loopback, link-local or multicast."""
+def check_endpoint_ip(value: str, at: str, faults: Faults, *, loopback: bool = False) -> None:
+    """An address that may stand behind a Service: not link-local or multicast, and not this machine's own unless `loopback`."""
     texts = ip_faults(value)
     each(faults, at, value, texts)
     if texts:
@@ -347,7 +347,7 @@ def check_endpoint_ip(value: str, at: str, faults: Faults) -> None:
     address = ipaddress.ip_address(value)
     if address.is_unspecified:
         faults.append(invalid(at, value, f"may not be unspecified ({value})"))
-    if address.is_loopback:
+    if address.is_loopback and not loopback:
         faults.append(invalid(at, value, "may not be in the loopback range (127.0.0.0/8, ::1/128)"))
     if address.is_link_local:
         faults.append(invalid(at, value, "may not be in the link-local range (169.254.0.0/16, fe80::/10)"))

@@ -270,7 +270,8 @@ def _check_endpoints(obj: JsonMap, faults: Faults) -> None:
 
 
 def _check_address(address: JsonMap, at: str, faults: Faults) -> None:
-    check_endpoint_ip(address.get("ip", ""), f"{at}.ip", faults)
+    # Pods of this machine have addresses in 127.0.0.0/8, which Kubernetes refuses.
+    check_endpoint_ip(address.get("ip", ""), f"{at}.ip", faults, loopback=True)
     if address.get("hostname"):
         check_label(address["hostname"], f"{at}.hostname", faults)
     if address.get("nodeName") is not None:
@@ -313,7 +314,7 @@ def _check_endpoint(endpoint: JsonMap, kind: str, at: str, faults: Faults) -> No
         if kind in ("IPv4", "IPv6"):
             if not ip_faults(address) and f"IPv{ipaddress.ip_address(address).version}" != kind:
                 faults.append(invalid(f"{at}.addresses", address, f"must be an {kind} address"))
-            check_endpoint_ip(address, here, faults)
+            check_endpoint_ip(address, here, faults, loopback=True)
         elif kind == "FQDN":
             check_subdomain(address, here, faults)
             if "." not in address:

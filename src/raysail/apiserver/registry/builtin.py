@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from typing import Final
 
 from raysail.api.resources import Resource
 from raysail.apiserver.registry.builtin_kinds import BUILTIN_KINDS, SELECTABLE_FIELDS
@@ -10,6 +11,11 @@ from raysail.apiserver.strategy import Conversion, Definition, Strategy, TableCo
 
 StrategyOf = Callable[[Resource], Strategy]
 ColumnsOf = Callable[[Resource], TableColumns]
+
+_DEPRECATED: Final = {
+    "ComponentStatus": "v1 ComponentStatus is deprecated in v1.19+",
+    "Endpoints": "v1 Endpoints is deprecated in v1.33+; use discovery.k8s.io/v1 EndpointSlice",
+}
 
 
 def builtin_definitions(strategy_of: StrategyOf, columns_of: ColumnsOf, event_conversion: Conversion) -> Iterator[Definition]:
@@ -30,4 +36,5 @@ def builtin_definitions(strategy_of: StrategyOf, columns_of: ColumnsOf, event_co
             storage_group="" if events else None,
             conversion=event_conversion if events else None,
             list_kind=f"{row.kind}List",
+            deprecation_warning=_DEPRECATED.get(row.kind, ""),
         )

@@ -21,7 +21,11 @@ class EventConversion:
 
     def from_storage(self, obj: dict[str, Any]) -> dict[str, Any]:
         """A core/v1 Event as events.k8s.io/v1."""
-        return {**{_RENAMED.get(key, key): value for key, value in obj.items()}, "apiVersion": "events.k8s.io/v1"}
+        event = {**{_RENAMED.get(key, key): value for key, value in obj.items()}, "apiVersion": "events.k8s.io/v1"}
+        for key in ("reportingController", "reportingInstance"):
+            if not event.get(key, "-"):
+                del event[key]  # written empty in core/v1, left out here
+        return event
 
     def to_storage(self, obj: dict[str, Any]) -> dict[str, Any]:
         """An events.k8s.io/v1 Event as core/v1."""

@@ -28,12 +28,12 @@ _CORE_GROUPS: Final = frozenset({"", "apps", "batch", "autoscaling", "policy"})
 _GENERATIONS: Final = frozenset(
     {
         ("", "Pod"),
+        ("", "PodTemplate"),
         ("", "ReplicationController"),
         ("apps", "DaemonSet"),
         ("apps", "Deployment"),
         ("apps", "ReplicaSet"),
         ("apps", "StatefulSet"),
-        ("autoscaling", "HorizontalPodAutoscaler"),
         ("batch", "CronJob"),
         ("batch", "Job"),
         ("networking.k8s.io", "Ingress"),
@@ -69,7 +69,7 @@ def fill_for_create(obj: dict[str, Any], definition: Definition, namespace: str,
     """What the server decides about a new object. Raises StatusError (400) for a namespace that is not the request's."""
     metadata = obj["metadata"]
     check_namespace(metadata, definition, namespace)
-    for key in ("deletionTimestamp", "deletionGracePeriodSeconds", "selfLink", "resourceVersion", "generation"):
+    for key in ("deletionTimestamp", "deletionGracePeriodSeconds", "selfLink", "resourceVersion"):
         metadata.pop(key, None)
     metadata["uid"] = new_uid()
     metadata["creationTimestamp"] = format_time(now)
@@ -77,6 +77,8 @@ def fill_for_create(obj: dict[str, Any], definition: Definition, namespace: str,
         metadata["name"] = generate_name(metadata["generateName"])
     if definition.custom or (definition.resource.group, definition.resource.kind) in _GENERATIONS:
         metadata["generation"] = 1
+    elif not metadata.get("generation"):
+        metadata.pop("generation", None)  # a number of the client's own stays where nothing counts
 
 
 def check_namespace(metadata: dict[str, Any], definition: Definition, namespace: str) -> None:

@@ -494,14 +494,15 @@ def encoder(definition: Definition, obj: dict[str, Any]) -> Callable[[str], byte
 def encode_object(definition: Definition, obj: Mapping[str, Any]) -> bytes:
     """JSON text; kind and apiVersion stand first for built-in kinds, so that lists can leave them out without decoding."""
     if definition.custom:
-        return orjson.dumps(obj)
+        return orjson.dumps(obj, option=orjson.OPT_SORT_KEYS)  # as Go writes maps
     rest = {key: value for key, value in obj.items() if key not in ("kind", "apiVersion")}
     return orjson.dumps({"kind": obj["kind"], "apiVersion": obj["apiVersion"], **rest})
 
 
 def refused(definition: Definition, obj: Mapping[str, Any], causes: list[Cause]) -> StatusError:
     """422 of the kind that the object says it is."""
-    return invalid(definition.resource.group, obj.get("kind") or definition.resource.kind, obj["metadata"].get("name", ""), causes)
+    group = definition.resource.group if definition.storage_group is None else definition.storage_group
+    return invalid(group, obj.get("kind") or definition.resource.kind, obj["metadata"].get("name", ""), causes)
 
 
 def _taken(call: Call, name: str, present: Record) -> StatusError:
