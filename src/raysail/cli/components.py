@@ -89,3 +89,30 @@ def instance_arguments(home: Home) -> list[str]:
     ]
     flags += [f"--queue-config={settings.queue_config}"] if settings.queue_config else []
     return flags + ([f"--config={settings.operator_config}"] if settings.operator_config else [])
+
+
+def run_node(home: Home) -> None:
+    """The node agent of the instance, until SIGTERM. Pods go on without it."""
+    import asyncio
+    import logging
+
+    from raysail.node.process import run
+    from raysail.node.settings import NodeSettings, parse_nodes
+
+    settings = _prepared(home)
+    addresses = Addresses(settings.slot)
+    logging.basicConfig(level="INFO", format="%(asctime)s %(levelname)-7s %(name)s: %(message)s")
+    asyncio.run(
+        run(
+            NodeSettings(
+                home=home.path,
+                run=home.run,
+                api_socket=home.api_socket,
+                nodes=parse_nodes(settings.nodes),
+                pod_cidr=addresses.pods,
+                service_cidr=addresses.services,
+                api_host=addresses.api,
+                api_port=API_PORT,
+            )
+        )
+    )

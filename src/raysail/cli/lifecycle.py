@@ -104,11 +104,11 @@ def _check_ray() -> str:
 
 
 def _check_nodes(settings: Settings) -> None:
-    from raysail.node.shapes import NodeShapeError, parse_nodes
+    from raysail.node.settings import NodesError, parse_nodes
 
     try:
         parse_nodes(settings.nodes)
-    except NodeShapeError as error:
+    except NodesError as error:
         raise click.BadParameter(str(error), param_hint="--nodes") from error
 
 
@@ -199,7 +199,7 @@ def _running_jobs(home: Home) -> list[str]:
 
 
 def _stop(home: Home, supervisor: Process | None) -> None:
-    from raysail.node.stop import stop_all_pods
+    from raysail.node.shutdown import end_all_pods
 
     if supervisor is not None:
         supervisor.stop(_STOP_SECONDS)
@@ -207,7 +207,7 @@ def _stop(home: Home, supervisor: Process | None) -> None:
         process = read_pid_file(home.run / f"{name}.pid")
         if process is not None:
             process.stop(10.0)
-    stop_all_pods(home.pods)
+    end_all_pods(home.pods)
     addresses.release(home, home.read_settings().slot)
 
 

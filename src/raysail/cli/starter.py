@@ -8,9 +8,12 @@ from __future__ import annotations
 from typing import Any, Final
 
 from raysail.api.errors import StatusError, is_already_exists
+from raysail.api.quantity import amount, format_amount
 from raysail.api.resources import CLUSTER_QUEUES, LOCAL_QUEUES, RESOURCE_FLAVORS, WORKLOAD_PRIORITY_CLASSES, Resource
 from raysail.cli.connection import Api
-from raysail.node.shapes import parse_nodes
+from raysail.node.capabilities import find_capabilities
+from raysail.node.presence import capacity_of
+from raysail.node.settings import parse_nodes
 
 _PRIORITIES: Final = {
     "high": (1000, "Before everything else."),
@@ -30,11 +33,10 @@ def create_starter_objects(api: Api, nodes: str) -> None:
 
 
 def _totals(nodes: str) -> dict[str, str]:
-    from raysail.api.quantity import amount, format_amount
-
     sums: dict[str, int] = {}
-    for shape in parse_nodes(nodes):
-        for resource, quantity in shape.capacity.items():
+    presented = parse_nodes(nodes)
+    for node in presented:
+        for resource, quantity in capacity_of(node, find_capabilities(), sole=len(presented) == 1).items():
             sums[resource] = sums.get(resource, 0) + amount(resource, quantity)
     return {
         resource: format_amount(resource, units)
