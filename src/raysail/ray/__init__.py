@@ -10,6 +10,7 @@ from raysail.kube.manager import Manager
 from raysail.ray.addresses import addresses_of_services
 from raysail.ray.cluster.controller import ClusterController
 from raysail.ray.job.controller import JobController
+from raysail.ray.network.controller import NetworkPolicyController
 from raysail.ray.settings import FeatureGates, RaySettings
 
 __all__ = ["FeatureGates", "RaySettings", "register"]
@@ -18,6 +19,8 @@ __all__ = ["FeatureGates", "RaySettings", "register"]
 def register(manager: Manager, settings: RaySettings) -> None:
     """Adds the Ray controllers to a process of controllers."""
     manager.add(ClusterController(manager, settings).controller)
+    if settings.gates.ray_cluster_network_policy:
+        manager.add(NetworkPolicyController(manager, settings).controller)
     jobs = JobController(manager, settings, addresses_of_services(manager) if settings.resolve_services else None)
     manager.add(jobs.controller)
     manager.add_service("ray jobs", jobs.follower.run)

@@ -1,0 +1,1 @@
+"""NetworkPolicies around a RayCluster (gate RayClusterNetworkPolicy; KubeRay networkpolicy_controller.go)."""
