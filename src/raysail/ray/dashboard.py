@@ -6,6 +6,7 @@ outside Pods), Service names become addresses by it and not by DNS.
 
 from __future__ import annotations
 
+import asyncio
 import socket
 from collections.abc import Callable
 from typing import Any, Final, Self
@@ -14,11 +15,13 @@ import aiohttp
 import orjson
 from aiohttp.abc import AbstractResolver, ResolveResult
 
+from raysail.kube.client import Client
 from raysail.ray.job.steps import Answer, NotFound, RayJobInfo, Submitted, Unreachable
 
 TOKEN_HEADER: Final = "x-ray-authorization"  # noqa: S105 - the name of a header
 _ERROR_LENGTH: Final = 500
 _REFUSALS: Final = (401, 403)
+_PROXY_SECONDS: Final = 10
 
 Addresses = Callable[[str], str | None]
 """The address behind a Service's qualified name; None where nobody knows it."""
@@ -48,8 +51,10 @@ class ServiceResolver(AbstractResolver):
 class Dashboard:
     """One session for all dashboards."""
 
-    def __init__(self, *, timeout_seconds: float, addresses: Addresses | None = None) -> None:
+    def __init__(self, *, timeout_seconds: float, addresses: Addresses | None = None, proxy: Client | None = None) -> None:
+        """`proxy`: go through the API server's proxy to Services (--use-kubernetes-proxy), where Pods are out of reach."""
         self._timeout = aiohttp.ClientTimeout(total=timeout_seconds)
+        self._proxy = proxy
         self._addresses = addresses
         self._session: aiohttp.ClientSession | None = None
 
@@ -109,6 +114,11 @@ class Dashboard:
         if method == "POST":
             headers["Content-Type"] = "application/json"
         data = orjson.dumps(body) if body is not None else None
+        if self._proxy is not None:
+            service, namespace, *_ = url.split(".")
+            path = f"/api/v1/namespaces/{namespace}/services/{service}:dashboard/proxy{path}"
+            code, _, answer = await asyncio.wait_for(self._proxy.raw(method, path, body=data, headers=headers), _PROXY_SECONDS)
+            return code, answer
         async with self._opened().request(method, f"http://{url}{path}", data=data, headers=headers, allow_redirects=False) as response:
             return response.status, await response.read()
 

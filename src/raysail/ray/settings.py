@@ -101,6 +101,8 @@ class RaySettings:
     """The dashboard client looks up Service -> Pod address itself (we run outside Pods)."""
     job_poll_seconds: float = 3
     """How often a Ray job's state is asked for."""
+    eager_poll_seconds: float = 0.25
+    """How often at most, while something has just changed and `submit_when_head_answers` is on: nobody wants to wait for a poll."""
     service_poll_seconds: float = 2
     """How often Ray Serve's state is asked for."""
     retry_seconds: float = 2

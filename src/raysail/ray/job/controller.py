@@ -68,12 +68,14 @@ class JobController:
         self._submitters = manager.informer(JOBS, Job, label_selector=JOBS_SELECTOR)
         self._pods = manager.informer(PODS, Pod, {PODS_OF_CLUSTER: cluster_of_pod}, label_selector=ROLES_SELECTOR)
         self.controller = Controller(_CONTROLLER, self.reconcile, settings.concurrency)
-        dashboard = Dashboard(timeout_seconds=settings.dashboard_timeout_seconds, addresses=addresses)
+        proxy = manager.client if settings.use_kubernetes_proxy else None
+        dashboard = Dashboard(timeout_seconds=settings.dashboard_timeout_seconds, addresses=addresses, proxy=proxy)
         self.follower = Follower(
             dashboard,
             Tokens(manager.client),
             manager.clock,
             settings.job_poll_seconds,
+            eager_seconds=settings.eager_poll_seconds if settings.submit_when_head_answers else None,
             changed=self.controller.enqueue,
             trouble=self._token_trouble,
         )

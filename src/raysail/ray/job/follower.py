@@ -24,6 +24,8 @@ logger = logging.getLogger(__name__)
 
 _SOON_SECONDS: Final = 0.2
 """After a submission: Ray knows the job at once."""
+_GROWTH: Final = 1.1
+"""How fast asking becomes rarer while there is no news: from a quarter of a second to three in about half a minute."""
 
 
 @dataclass(slots=True)
@@ -34,6 +36,7 @@ class _Target:
     answer: Answer | None = None
     submission: dict[str, Any] | None = None
     version: int = 0
+    interval_seconds: float = 1
     wake: asyncio.Event = field(default_factory=asyncio.Event)
     task: asyncio.Task[None] | None = None
 
@@ -42,7 +45,7 @@ class _Target:
 
 
 class Follower:
-    """`run` must be running. `changed(key)` is called when there is another answer, `trouble(key, text)` when a token cannot be had."""
+    """`run` must be running. Jobs are asked about every `poll_seconds`, just after news every `eager_seconds`. `changed(key)` is called when there is another answer, `trouble(key, text)` when a token cannot be had."""
 
     def __init__(
         self,
@@ -51,10 +54,12 @@ class Follower:
         clock: Clock,
         poll_seconds: float,
         *,
+        eager_seconds: float | None = None,
         changed: Callable[[Key], None],
         trouble: Callable[[Key, str], None],
     ) -> None:
-        self._dashboard, self._tokens, self._clock, self._poll_seconds = dashboard, tokens, clock, poll_seconds
+        self._dashboard, self._tokens, self._clock = dashboard, tokens, clock
+        self._longest_seconds, self._shortest_seconds = poll_seconds, min(poll_seconds, eager_seconds or poll_seconds)
         self._changed, self._trouble = changed, trouble
         self._targets: dict[Key, _Target] = {}
         self._stops: dict[str, asyncio.Task[None] | None] = {}
@@ -76,7 +81,7 @@ class Follower:
         target = self._targets.get(key)
         if target is None or not target.is_for(url, job_id, cluster):
             self.forget(key)
-            target = self._targets[key] = _Target(url, job_id, cluster)
+            target = self._targets[key] = _Target(url, job_id, cluster, interval_seconds=self._shortest_seconds)
             self._start(key, target)
         return target.answer
 
@@ -133,8 +138,10 @@ class Follower:
             if version == target.version:
                 if answer != target.answer:
                     target.answer = answer
+                    target.interval_seconds = self._shortest_seconds
                     self._changed(key)
-                await self._pause(target, _SOON_SECONDS if isinstance(answer, Submitted) else self._poll_seconds)
+                await self._pause(target, _SOON_SECONDS if isinstance(answer, Submitted) else target.interval_seconds)
+                target.interval_seconds = min(self._longest_seconds, target.interval_seconds * _GROWTH)
 
     async def _ask(self, key: Key, target: _Target) -> Answer | None:
         try:
