@@ -115,4 +115,8 @@ def test_asking_changes_nothing() -> None:
 def test_the_listing_has_holders_then_the_waiting_in_order() -> None:
     snapshot = scene(cq("a", 4), wl("r", "a", 3, holds="default"), wl("late", "a", 2, created=9), wl("w", "a", 2, created=1, priority=0))
     rows = queue_listing(snapshot, NOW.timestamp())
-    assert [(row.workload, row.state, row.position) for row in rows] == [("ns/r", "running", 0), ("ns/w", "pending", 1), ("ns/late", "pending", 2)]
+    assert [(row.workload, row.state, row.position) for row in rows] == [
+        ("ns/r", "running", 0),
+        ("ns/w", "pending", 1),
+        ("ns/late", "pending", 2),
+    ]

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import copy
 import hashlib
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
@@ -370,5 +369,5 @@ def shape_hash(info: WorkloadInfo) -> str:
         }
         for at, shape in enumerate(info.shapes)
     ]
-    text = json.dumps({"podSets": pod_sets, "priority": info.priority}, sort_keys=True, separators=(",", ":"), default=str)
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
+    text = msgspec.json.encode({"podSets": pod_sets, "priority": info.priority}, order="deterministic")
+    return hashlib.sha256(text).hexdigest()[:16]
