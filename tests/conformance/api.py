@@ -16,6 +16,8 @@ import re
 import sys
 from pathlib import Path
 
+import yaml
+
 from raysail.api.resources import STORAGE_CLASSES
 from tests.support.embedded import ApiProcess, short_folder
 
@@ -39,58 +41,75 @@ async def controllers(api: ApiProcess) -> asyncio.subprocess.Process | None:
         return await asyncio.create_subprocess_exec(sys.executable, *arguments, stdout=log, stderr=log)
 
 
+def areas_with(feature: str) -> str:
+    """A pattern for the names of the cases that need it."""
+    names = [
+        f"{file.parent.name}/{file.stem}"
+        for file in sorted((suite_folder() / "cases").rglob("*.yaml"))
+        if (yaml.safe_load(file.read_text()) or {}).get("when") == feature
+    ]
+    return "|".join(f"^{name}$" for name in names)
+
+
 async def check(pattern: str, jobs: int, extra: list[str]) -> tuple[int, int]:
-    """Runs the driver; gives (passed, failed) and prints what it prints."""
+    """Runs the driver against the API alone, then the cases that need a garbage collector with one; gives (passed, failed)."""
     suite = suite_folder()
+    features = ["--with", "python"] if importlib.util.find_spec("kubernetes") is not None else []
     with short_folder(None) as folder:
         api = ApiProcess(folder, admission="")
         await api.start()
         async with api.client() as client:
             # The recorded server had no default StorageClass, which would show in each claim.
             await client.delete(STORAGE_CLASSES, "local-path")
-        helper = await controllers(api)
-        features = [] if helper is None else ["--with", "gc"]
-        if importlib.util.find_spec("kubernetes") is not None:
-            features += ["--with", "python"]
+        arguments = [
+            "check",
+            "--server",
+            api.url,
+            "--token",
+            api.token,
+            "--ca",
+            str(api.ca),
+            "--patience",
+            str(PATIENCE_SECONDS),
+            "-j",
+            str(jobs),
+        ]
         try:
-            arguments = [
-                "check",
-                "--server",
-                api.url,
-                "--token",
-                api.token,
-                "--ca",
-                str(api.ca),
-                "--patience",
-                str(PATIENCE_SECONDS),
-                "-j",
-                str(jobs),
-            ]
-            arguments += [*features, *(["-k", pattern] if pattern else []), *extra]
-            driver = await asyncio.create_subprocess_exec(
-                sys.executable, "-m", "apicheck", *arguments, cwd=suite, stdout=asyncio.subprocess.PIPE
-            )
-            assert driver.stdout is not None
-            passed = failed = 0
-            async for raw in driver.stdout:
-                line = raw.decode(errors="replace").rstrip("\n")
-                if found := _SUMMARY.match(line):
-                    passed, failed = int(found[1]), int(found[2])
-                else:
-                    print(line, flush=True)
-            await driver.wait()
-        finally:
+            passed, failed = await drive(suite, [*arguments, *features, *(["-k", pattern] if pattern else []), *extra])
+            collected = areas_with("gc")
+            wanted = f"(?=.*({pattern}))({collected})" if pattern else collected
+            helper = await controllers(api) if collected else None
             if helper is not None:
-                if helper.returncode is None:
-                    helper.terminate()
-                else:
-                    print(f"-- the controllers ended early with status {helper.returncode}", file=sys.stderr)
-                await helper.wait()
+                try:
+                    more = await drive(suite, [*arguments, "--with", "gc", "-k", wanted, *extra])
+                    passed, failed = passed + more[0], failed + more[1]
+                finally:
+                    if helper.returncode is None:
+                        helper.terminate()
+                    else:
+                        print(f"-- the controllers ended early with status {helper.returncode}", file=sys.stderr)
+                    await helper.wait()
+        finally:
             await api.stop()
             for name in ("api.log", "controllers.log"):
                 log = folder / name
                 if log.exists() and log.stat().st_size:
                     print(f"-- {name} ends with:\n" + log.read_text(errors="replace")[-3000:], file=sys.stderr)
+    return passed, failed
+
+
+async def drive(suite: Path, arguments: list[str]) -> tuple[int, int]:
+    """One run of the driver: (passed, failed). Its lines go through as they come."""
+    driver = await asyncio.create_subprocess_exec(sys.executable, "-m", "apicheck", *arguments, cwd=suite, stdout=asyncio.subprocess.PIPE)
+    assert driver.stdout is not None
+    passed = failed = 0
+    async for raw in driver.stdout:
+        line = raw.decode(errors="replace").rstrip("\n")
+        if found := _SUMMARY.match(line):
+            passed, failed = int(found[1]), int(found[2])
+        else:
+            print(line, flush=True)
+    await driver.wait()
     return passed, failed
 
 

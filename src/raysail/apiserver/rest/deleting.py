@@ -15,6 +15,7 @@ import orjson
 
 from raysail.api.errors import Cause, StatusError, bad_request, conflict, invalid
 from raysail.api.meta import format_time, parse_time
+from raysail.apiserver.customresources.acceptance import CLEANUP_FINALIZER
 from raysail.apiserver.rest import body as bodies
 from raysail.apiserver.rest import forms
 from raysail.apiserver.rest.answer import Answer, json_answer
@@ -43,6 +44,7 @@ _RETURNED: Final = frozenset(
         "volumeattributesclasses",
     }
 )
+_CRD: Final = ("apiextensions.k8s.io", "CustomResourceDefinition")
 _POLICIES: Final = ("Orphan", "Background", "Foreground")
 _ORPHANS_BY_DEFAULT: Final = frozenset({("batch", "jobs"), ("", "replicationcontrollers")})
 _NO_COLLECTOR: Final = frozenset({("", "events"), ("events.k8s.io", "events")})
@@ -193,6 +195,8 @@ async def remove(call: Call, record: Record, options: Options) -> tuple[dict[str
     if pending:
         return obj, False
     finalizers = _finalizers(call, obj, options)
+    if (definition.resource.group, definition.resource.kind) == _CRD and not meta.get("deletionTimestamp"):
+        finalizers = [*(name for name in finalizers if name != CLEANUP_FINALIZER), CLEANUP_FINALIZER]
     if finalizers:
         meta["finalizers"] = finalizers
     else:

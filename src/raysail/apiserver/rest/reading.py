@@ -11,6 +11,7 @@ import orjson
 
 from raysail.api.errors import Cause, StatusError, bad_request, invalid, not_found
 from raysail.apiserver.rest import forms
+from raysail.apiserver.rest.accept import OBJECT
 from raysail.apiserver.rest.answer import Answer
 from raysail.apiserver.rest.call import Call, decoded
 from raysail.apiserver.rest.selection import Selection, selection_of
@@ -68,7 +69,7 @@ async def list_objects(call: Call) -> Answer:
     metadata: dict[str, Any] = {"resourceVersion": str(revision)}
     if after:
         metadata["continue"] = after
-    elif call.definition.custom:
+    elif call.definition.custom and call.form.kind == OBJECT:
         metadata["continue"] = ""
     if remaining:
         metadata["remainingItemCount"] = remaining

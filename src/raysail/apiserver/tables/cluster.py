@@ -42,7 +42,7 @@ def _kernel(node: Obj, _: datetime) -> str:
 
 
 def _count(key: str) -> Any:
-    return lambda obj, _: str(len(obj.get("data") or {}) + len(obj.get(key) or {}))
+    return lambda obj, _: len(obj.get("data") or {}) + len(obj.get(key) or {})
 
 
 def _modes(path: str) -> Any:
