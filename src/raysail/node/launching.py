@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import shutil
 import sys
@@ -81,7 +82,7 @@ def base_environment(
         **settings.pod_environment,
     }
     if settings.warm_ray:
-        env["RAYSAIL_RAY_LAUNCHER"] = str(launcher_folder(settings) / "launcher.sock")
+        env["RAYSAIL_RAY_LAUNCHER"] = str(launcher_socket(settings, python))
     if not (capabilities.cgroups.memory and resources.memory_limit_bytes(container)):
         # Ray would look at the whole machine's memory and kill this Pod's tasks for what others take.
         env["RAY_memory_monitor_refresh_ms"] = "0"
@@ -94,6 +95,11 @@ def base_environment(
 def launcher_folder(settings: NodeSettings) -> Path:
     """Where the warm launcher's socket is; the one part of the runtime folder that Pods see."""
     return settings.run / "ray"
+
+
+def launcher_socket(settings: NodeSettings, python: str) -> Path:
+    """The launcher of one Python environment."""
+    return launcher_folder(settings) / f"{hashlib.sha256(python.encode()).hexdigest()[:8]}.sock"
 
 
 def finish_environment(env: dict[str, str], pod: Pod, place: Place, capabilities: Capabilities) -> None:
@@ -149,6 +155,8 @@ def specification(
             mounts.append({"source": str(work), "target": cwd})
     else:
         env["TMPDIR"] = str(private)
+        # Short: Ray's socket paths add about 60 characters and may have 107.
+        env["RAYSAIL_RAY_TEMP_DIR"] = str(settings.run / "t" / pod.metadata.uid[:8])
     return {
         "argv": argv,
         "env": env,

@@ -49,7 +49,7 @@ class NodeSettings:
     python: str = sys.executable
     """The interpreter of Pods that name none by annotation."""
     cluster_domain: str = "cluster.local"
-    pod_environment: Mapping[str, str] = field(default_factory=lambda: dict(FAST_FAILURE_DETECTION))
+    pod_environment: Mapping[str, str] = field(default_factory=lambda: {**FAST_FAILURE_DETECTION, "RAY_USAGE_STATS_ENABLED": "0"})
     """Variables for all containers; a container's own ones win."""
     default_cpus: int = 1
     """What a Ray node counts with where its container names neither limit nor request."""

@@ -1,0 +1,145 @@
+"""In the forked process: becomes the `ray` command that a Pod asked for, inside that Pod's namespaces."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import importlib
+import json
+import os
+import random
+import resource
+import signal
+import sys
+from collections.abc import Mapping
+from typing import Any, Final
+
+from raysail.node.supervisor import linux
+
+_CONSTANTS: Final = "ray._private.ray_constants"
+_TRUE: Final = ("1", "true", "True", "TRUE")
+
+
+def join_pod(peer: int) -> None:
+    """Joins cgroups and namespaces of the process that asked. The next fork is in its PID namespace. Raises OSError."""
+    _join_cgroups(peer)
+    with contextlib.suppress(OSError):  # lowering takes rights; it is then the launcher's own
+        _copy(f"/proc/{peer}/oom_score_adj", "/proc/self/oom_score_adj")
+    wanted = [("user", linux.CLONE_NEWUSER), ("uts", linux.CLONE_NEWUTS), ("ipc", linux.CLONE_NEWIPC), ("pid", linux.CLONE_NEWPID), ("mnt", linux.CLONE_NEWNS)]
+    opened = []
+    for name, flag in wanted:
+        path = f"/proc/{peer}/ns/{name}"
+        if os.readlink(path) != os.readlink(f"/proc/self/ns/{name}"):
+            opened.append((os.open(path, os.O_RDONLY | os.O_CLOEXEC), flag))
+    for fd, flag in opened:
+        linux.setns(fd, flag)
+        os.close(fd)
+
+
+def become(request: Mapping[str, Any], fds: list[int]) -> None:
+    """Environment, streams, folder and limits of the one that asked; then Ray's settings as if Ray had been imported with them."""
+    os.setsid()
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD, signal.SIGPIPE):
+        signal.signal(number, signal.SIG_DFL)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    for at, fd in enumerate(fds):
+        os.dup2(fd, at)
+        os.close(fd)
+    old, new = dict(os.environ), dict(request["env"])
+    os.environ.clear()
+    os.environ.update(new)
+    os.umask(int(request["umask"]))
+    os.chdir(request["cwd"])
+    for name, (soft, hard) in request["limits"].items():
+        with contextlib.suppress(ValueError, OSError):  # a hard limit above ours takes rights
+            resource.setrlimit(getattr(resource, f"RLIMIT_{name}"), (soft, hard))
+    sys.argv = ["ray", *request["argv"]]
+    sys.path[:] = [*(p for p in new.get("PYTHONPATH", "").split(os.pathsep) if p), *sys.path]
+    random.seed()
+    _use_address()
+    _reconfigure(old, new)
+
+
+def run() -> int:
+    """Ray's own command line; its exit code."""
+    scripts = importlib.import_module("ray.scripts.scripts")
+    try:
+        scripts.main()
+    except SystemExit as end:
+        if end.code is None:
+            return 0
+        if isinstance(end.code, int):
+            return end.code
+        print(end.code, file=sys.stderr)  # noqa: T201 - what the interpreter does with a text
+        return 1
+    return 0
+
+
+def _use_address() -> None:
+    """Tells the preload library, which was loaded before there was an address."""
+    reload = getattr(ctypes.CDLL(None), "raysail_preload_reload", None)
+    if reload is not None:
+        reload()
+
+
+def _reconfigure(old: Mapping[str, str], new: Mapping[str, str]) -> None:
+    """What Ray has read from the environment when it was imported is read again."""
+    changed = {name for name in {*old, *new} if old.get(name) != new.get(name)}
+    if any("RAY" in name for name in changed):
+        _reload_constants()
+    config = importlib.import_module("ray._raylet").Config  # Ray's C++ settings, read once at import
+    settings: dict[str, Any] = {}
+    for name in changed:
+        key = name.removeprefix("RAY_")
+        if name.startswith("RAY_") and name in new and hasattr(config, key) and not key.startswith("_") and key != "initialize":
+            present = getattr(config, key)()
+            settings[key] = _typed(new[name], present)
+    if "RAY_AUTH_MODE" in changed:
+        settings["AUTH_MODE"] = new.get("RAY_AUTH_MODE", "disabled")
+    if settings:
+        config.initialize(json.dumps(settings))
+
+
+def _typed(text: str, like: Any) -> Any:
+    if isinstance(like, bool):
+        return text in _TRUE
+    if isinstance(like, int):
+        return int(text)
+    if isinstance(like, float):
+        return float(text)
+    return text
+
+
+def _reload_constants() -> None:
+    """ray_constants anew, also where other modules have taken values out of it by name."""
+    module = sys.modules.get(_CONSTANTS)
+    if module is None:
+        return
+    before = dict(vars(module))
+    importlib.reload(module)
+    moved = {name: (before[name], value) for name, value in vars(module).items() if name.isupper() and name in before and before[name] != value}
+    if not moved:
+        return
+    for name, other in list(sys.modules.items()):
+        if other is module or not name.startswith("ray."):
+            continue
+        for constant, (was, now) in moved.items():
+            if vars(other).get(constant, module) == was:
+                setattr(other, constant, now)
+
+
+def _join_cgroups(peer: int) -> None:
+    with open(f"/proc/{peer}/cgroup") as file:  # noqa: PTH123 - kept small like the rest of this package
+        lines = file.read().splitlines()
+    for line in lines:
+        _, controllers, path = line.split(":", 2)
+        if "/raysail" not in path:
+            continue
+        folder = f"/sys/fs/cgroup/{controllers}{path}" if controllers else f"/sys/fs/cgroup{path}"
+        with open(f"{folder}/cgroup.procs", "w") as file:  # noqa: PTH123 - as above
+            file.write("0")
+
+
+def _copy(source: str, target: str) -> None:
+    with open(source) as reading, open(target, "w") as writing:  # noqa: PTH123 - as above
+        writing.write(reading.read())

@@ -1,0 +1,45 @@
+"""What a Pod's `ray` command and the launcher say to each other, over a Unix stream socket.
+
+The command sends one JSON line `{"argv", "env", "cwd", "umask", "limits"}` with its stdin, stdout and stderr; then bytes, each the number of a signal
+for the program. The launcher answers one JSON line, `{"started": true}` or `{"cold": reason}` when it will not run it; and when the program has ended
+another one: `{"exit": code}`, negative for a signal.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+LIMITS: Final = ("NOFILE", "CORE", "NPROC", "MEMLOCK", "STACK")
+"""Resource limits that are passed on: what `ulimit` in the Pod's command has set."""
+
+COLD_VARIABLES: Final = ("RAY_USE_TLS", "RAY_ENABLE_K8S_TOKEN_AUTH", "RAYSAIL_NO_WARM_RAY")
+"""Settings that Ray reads while it is imported, in ways that cannot be repeated after the fork."""
+
+
+def cold_reason(env: Mapping[str, str]) -> str:
+    """Why the environment needs a Ray of its own; empty if it does not."""
+    found = [name for name in COLD_VARIABLES if env.get(name, "0") not in ("", "0", "false")]
+    return f"{', '.join(found)} is set" if found else ""
+
+
+def with_nominal_sizes(argv: Sequence[str], env: Mapping[str, str]) -> list[str]:
+    """`ray start` with what the Pod's sizes imply, where the user has said nothing: a Pod must not take the whole machine for its own."""
+    if not argv or argv[0] != "start" or "--help" in argv:
+        return list(argv)
+    given = {re.split("[= ]", part, maxsplit=1)[0] for part in argv if part.startswith("--")}
+    wanted = (
+        ("--num-cpus", "RAYSAIL_RAY_CPUS"),
+        ("--memory", "RAYSAIL_RAY_MEMORY_BYTES"),
+        ("--object-store-memory", "RAYSAIL_RAY_OBJECT_STORE_BYTES"),
+        ("--node-ip-address", "RAYSAIL_POD_IP"),
+        ("--temp-dir", "RAYSAIL_RAY_TEMP_DIR"),
+    )
+    return [*argv, *(f"{flag}={env[name]}" for flag, name in wanted if flag not in given and env.get(name))]
+
+
+def encode(message: Mapping[str, Any]) -> bytes:
+    """One line."""
+    return json.dumps(message).encode() + b"\n"
