@@ -13,7 +13,8 @@ from urllib.parse import urlsplit
 
 from raysail.api.errors import Cause
 from raysail.apiserver.customresources.rule_compilation import rule_causes
-from raysail.apiserver.customresources.schema_rules import default_causes, openapi_causes
+from raysail.apiserver.customresources.schema_defaults import default_causes
+from raysail.apiserver.customresources.schema_rules import openapi_causes
 from raysail.apiserver.customresources.structure import structural_causes
 from raysail.apiserver.schema import causes
 from raysail.apiserver.schema.field_path import FieldPathError, resolve_field_path
@@ -83,6 +84,8 @@ _ROOT_FIELDS: Final = frozenset(
         "x-kubernetes-validations",
     ]
 )
+_HTTPS: Final = 443
+_LAST_PORT: Final = 65535
 _MOST_SELECTABLE_FIELDS: Final = 8
 _APPROVED: Final = "api-approved.kubernetes.io"
 
@@ -107,6 +110,10 @@ def definition_update_causes(crd: Mapped, old: Mapped, *, established: bool) -> 
     """The faults of a changed CRD. Scope and kind are fixed once it is established; group and plural always."""
     spec, before = crd["spec"], old["spec"]
     found = list(_spec(spec, before))
+    if found:
+        # What was accepted before, by an older server, does not stand in the way of other changes.
+        known = {(cause.reason, cause.field) for cause in _spec(before)}
+        found = [cause for cause in found if (cause.reason, cause.field) not in known]
     fixed = [(("group",), "group"), (("names", "plural"), "names.plural")]
     if established:
         fixed = [(("scope",), "scope"), (("names", "kind"), "names.kind"), *fixed]
@@ -162,7 +169,7 @@ def _versions(spec: Mapped, old: Mapped | None) -> Iterator[Cause]:
     }
     places = {"schema": "validation"}
     for index, version in enumerate(versions):
-        if not (version.get("schema") or {}).get("openAPIV3Schema"):
+        if (version.get("schema") or {}).get("openAPIV3Schema") is None:
             yield causes.required(f"spec.versions[{index}].schema.openAPIV3Schema")
     for index, version in enumerate(versions):
         path = f"spec.versions[{index}]"
@@ -215,7 +222,7 @@ def _deprecation_faults(version: Mapped) -> list[str]:
 
 def _schema(version: Mapped, path: str, old: Mapped | None) -> Iterator[Cause]:
     schema = version["schema"].get("openAPIV3Schema")
-    if not schema:
+    if schema is None:
         return
     path = f"{path}.openAPIV3Schema"
     found: list[Cause] = []
@@ -223,14 +230,12 @@ def _schema(version: Mapped, path: str, old: Mapped | None) -> Iterator[Cause]:
         found += _root_causes(schema, path)
     if schema.get("nullable"):
         found.append(causes.forbidden(f"{path}.nullable", "nullable cannot be true at the root"))
-    structural = structural_causes(schema, path)
-    structural = structural or default_causes(schema, path)
-    found += structural
-    found += openapi_causes(schema, path)
-    if not found:
-        known = next((v.get("schema") for v in (old or {}).get("versions") or () if v.get("name") == version.get("name")), None)
-        found += rule_causes(schema, path, unchanged=known == version["schema"])
-    yield from found
+    structural = structural_causes(schema, path) or default_causes(schema, path)
+    others = openapi_causes(schema, path)
+    yield from [*found, *structural, *others]
+    known = next((v.get("schema") for v in (old or {}).get("versions") or () if v.get("name") == version.get("name")), None)
+    if not structural and known != version["schema"]:
+        yield from rule_causes(schema, path, faulty=[cause.field for cause in others])
 
 
 def _root_causes(schema: Mapped, path: str) -> list[Cause]:
@@ -355,9 +360,18 @@ def _conversion(conversion: Mapped | None) -> Iterator[Cause]:
         for field in ("name", "namespace"):
             if not client["service"].get(field):
                 yield causes.required(f"{path}.webhookClientConfig.service.{field}")
+        port = client["service"].get("port", _HTTPS)
+        if not 1 <= port <= _LAST_PORT:
+            detail = f"port is not valid: must be between 1 and {_LAST_PORT}, inclusive"
+            yield causes.invalid(f"{path}.webhookClientConfig.service.port", port, detail)
     if not reviews:
         yield causes.required(f"{path}.conversionReviewVersions")
-    elif not {"v1", "v1beta1"} & set(reviews):
+    for index, review in enumerate(reviews):
+        if review in reviews[:index]:
+            yield causes.invalid(f"{path}.conversionReviewVersions[{index}]", review, "duplicate version")
+        elif fault := dns_1035_fault(review):
+            yield causes.invalid(f"{path}.conversionReviewVersions[{index}]", review, fault)
+    if reviews and not {"v1", "v1beta1"} & set(reviews):
         yield causes.invalid(f"{path}.conversionReviewVersions", reviews, "must include at least one of v1, v1beta1")
 
 

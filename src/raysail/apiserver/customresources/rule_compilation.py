@@ -5,7 +5,7 @@ Rules and texts: apiextensions pkg/apis/apiextensions/validation/validation.go, 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from raysail.api.errors import Cause
@@ -16,22 +16,24 @@ from raysail.apiserver.schema import causes
 from raysail.apiserver.schema.go_text import json_text
 
 
-def rule_causes(schema: Mapping[str, Any], path: str, *, unchanged: bool = False) -> list[Cause]:
-    """The faults of all rules in a schema that is otherwise in order. An unchanged schema was accepted before and is not judged again."""
-    return [] if unchanged else [*_walk(SchemaNode(schema), path, None, root=True), *_defaults(schema, path)]
+def rule_causes(schema: Mapping[str, Any], path: str, *, faulty: Sequence[str] = ()) -> list[Cause]:
+    """The faults of all rules in a structural schema. Rules at and above a `faulty` field are left alone: they could only stumble over it."""
+    found = list(_walk(SchemaNode(schema), path, None, faulty, root=True))
+    return found if found or faulty else list(_defaults(schema, path))
 
 
-def _walk(node: SchemaNode, path: str, uncorrelated: str | None, *, root: bool = False) -> Iterator[Cause]:
+def _walk(node: SchemaNode, path: str, uncorrelated: str | None, faulty: Sequence[str], *, root: bool = False) -> Iterator[Cause]:
     specs = node.schema.get("x-kubernetes-validations") or ()
-    if specs:
+    if specs and not any(field.startswith((f"{path}.", f"{path}[")) for field in faulty):
         yield from _rules(node, specs, f"{path}.x-kubernetes-validations", uncorrelated, root=root)
     for name, child in node.properties.items():
-        yield from _walk(child, f"{path}.properties[{name}]", uncorrelated)
+        unknown_map = path if node.map_type not in ("granular", "atomic") else None
+        yield from _walk(child, f"{path}.properties[{name}]", uncorrelated or unknown_map, faulty)
     if node.values is not None:
-        yield from _walk(node.values, f"{path}.additionalProperties", uncorrelated)
+        yield from _walk(node.values, f"{path}.additionalProperties", uncorrelated, faulty)
     if node.items is not None:
         # Items of other lists than maps have no identity: nobody can say which old one they were.
-        yield from _walk(node.items, f"{path}.items", uncorrelated or (None if node.list_type == "map" else path))
+        yield from _walk(node.items, f"{path}.items", uncorrelated or (None if node.list_type == "map" else path), faulty)
 
 
 def _rules(node: SchemaNode, specs: Any, path: str, uncorrelated: str | None, *, root: bool) -> Iterator[Cause]:

@@ -1,7 +1,6 @@
-"""What else a CRD's schema may and may not say: types, list and map types, keys, defaults, CEL rules.
+"""What else a CRD's schema may and may not say: types, list and map types, keys, where defaults may stand, the texts of CEL rules.
 
-Rules and texts: apiextensions pkg/apis/apiextensions/validation/validation.go (ValidateCustomResourceDefinitionOpenAPISchema) and
-pkg/apiserver/schema/defaulting/validation.go.
+Rules and texts: apiextensions pkg/apis/apiextensions/validation/validation.go (ValidateCustomResourceDefinitionOpenAPISchema).
 """
 
 from __future__ import annotations
@@ -12,14 +11,8 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from raysail.api.errors import Cause
-from raysail.api.openapi import SchemaNode
-from raysail.apiserver.schema import DecodeError, causes
-from raysail.apiserver.schema.correlation import equal
-from raysail.apiserver.schema.defaulting import copied
-from raysail.apiserver.schema.embedded import coerce_embedded, embedded_resources_causes
-from raysail.apiserver.schema.explanation import explain
+from raysail.apiserver.schema import causes
 from raysail.apiserver.schema.field_path import FieldPathError, resolve_field_path
-from raysail.apiserver.schema.pruning import compile_pruning
 
 Schema = Mapping[str, Any]
 
@@ -198,30 +191,3 @@ def _rule_texts(schema: Schema, rule: Mapping[str, Any], path: str) -> Iterator[
             resolve_field_path(field, schema)
         except FieldPathError:
             yield causes.invalid(f"{path}.fieldPath", field, "must be a valid path")
-
-
-def default_causes(schema: Schema, path: str) -> list[Cause]:
-    """Defaults that their own schema would refuse or prune."""
-    found: list[Cause] = []
-    value = schema.get("default")
-    if value is not None:
-        found += _one_default(schema, copied(value), f"{path}.default")
-    if isinstance(schema.get("items"), Mapping):
-        found += default_causes(schema["items"], f"{path}.items")
-    for name, child in (schema.get("properties") or {}).items():
-        found += default_causes(child, f"{path}.properties[{name}]")
-    return found
-
-
-def _one_default(schema: Schema, value: Any, path: str) -> list[Cause]:
-    node = SchemaNode(schema)
-    found: list[Cause] = []
-    pruned = copied(value)
-    compile_pruning(node, root=False)(pruned)
-    if not equal(pruned, value):
-        found.append(causes.invalid(path, value, "must not have unknown fields"))
-    try:
-        coerce_embedded(node, copied(value), path)
-    except DecodeError as error:
-        return [*found, causes.invalid(path, value, str(error))]
-    return found + (embedded_resources_causes(node, value, path) or explain(node, value, prefix=path))

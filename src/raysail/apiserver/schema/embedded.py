@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from raysail.api.errors import Cause
 from raysail.api.openapi import SchemaNode, builtin_node
+from raysail.apiserver.rest.names import label_value_faults, qualified_name_faults, segment_faults
 from raysail.apiserver.schema import causes
 from raysail.apiserver.schema.decode import DecodeError, decode
 from raysail.apiserver.schema.go_text import json_text
@@ -21,6 +22,16 @@ _LABEL_RULE: Final = (
     "a DNS-1035 label must consist of lower case alphanumeric characters or '-', start with an alphabetic character, and end with an alphanumeric "
     "character (e.g. 'my-name',  or 'abc-123', regex used for validation is '[a-z]([-a-z0-9]*[a-z0-9])?')"
 )
+
+
+class EmbeddedError(DecodeError):
+    """An embedded resource's type or metadata cannot be read."""
+
+    def __init__(self, field: str, value: Any, detail: str) -> None:
+        super().__init__(f"{field}: Invalid value: {json_text(value)}: {detail}")
+        self.field = field
+        self.value = value
+        self.detail = detail
 
 
 @cache
@@ -64,11 +75,11 @@ def coerce_embedded(node: SchemaNode, value: Any, path: str = "") -> list[str]:
         if node.schema.get("x-kubernetes-embedded-resource"):
             for name in ("apiVersion", "kind"):
                 if name in value and not isinstance(value[name], str):
-                    raise DecodeError(f"{path}.{name}: Invalid value: {json_text(value[name])}: must be a string")
+                    raise EmbeddedError(f"{path}.{name}", value[name], "must be a string")
             try:
                 unknown += coerce_metadata(value, path)
             except DecodeError as error:
-                raise DecodeError(f"{path}.metadata: Invalid value: {json_text(value['metadata'])}: {error}") from None
+                raise EmbeddedError(f"{path}.metadata", value["metadata"], str(error)) from None
         for key, field in value.items():
             child = node.child(key)
             if child is not None:
@@ -96,17 +107,20 @@ def embedded_causes(value: dict[str, Any], path: str) -> list[Cause]:
             found.append(causes.invalid(field, value[name], f"may have mixed case, but should otherwise match: {_LABEL_RULE}"))
     metadata = value.get("metadata")
     if isinstance(metadata, dict):
-        name_text = metadata.get("name", "")
-        field = f"{path}.metadata.name" if path else "metadata.name"
-        found += [causes.invalid(field, name_text, fault) for fault in path_segment_faults(name_text)]
+        found += _metadata_causes(metadata, f"{path}.metadata" if path else "metadata")
     return found
 
 
-def path_segment_faults(name: str) -> list[str]:
-    """Why a name cannot stand in a URL path."""
-    if name in (".", ".."):
-        return [f"may not be '{name}'"]
-    return [f"may not contain '{part}'" for part in ("/", "%") if part in name]
+def _metadata_causes(metadata: dict[str, Any], path: str) -> list[Cause]:
+    """Names, labels and annotations of an embedded resource, whatever its kind allows."""
+    name = metadata.get("name", "")
+    found = [causes.invalid(f"{path}.name", name, fault) for fault in segment_faults(name)]
+    for key, value in (metadata.get("labels") or {}).items():
+        found += [causes.invalid(f"{path}.labels", key, fault) for fault in qualified_name_faults(key)]
+        found += [causes.invalid(f"{path}.labels", value, fault) for fault in label_value_faults(value)]
+    for key in metadata.get("annotations") or {}:
+        found += [causes.invalid(f"{path}.annotations", key, fault) for fault in qualified_name_faults(key.lower())]
+    return found
 
 
 def embedded_resources_causes(node: SchemaNode, value: Any, path: str = "") -> list[Cause]:
