@@ -97,6 +97,10 @@ def submit(
     started = time.monotonic()
     ray_version = _ray_version(python)
     api = Api()
+    environment = _runtime_env(runtime_env)
+    package = _package(api, working_dir) if working_dir and "working_dir" not in environment else None
+    if package is not None and cluster and not dry_run:
+        environment["working_dir"] = _upload(api, namespace, cluster, package)
     wanted = Submission(
         name=name or _name_for(command),
         command=command,
@@ -111,7 +115,8 @@ def submit(
         gpus=gpus,
         cluster=cluster,
         entrypoint_cpus=entrypoint_num_cpus,
-        runtime_env=_runtime_env(api, runtime_env, working_dir, dry_run=dry_run),
+        runtime_env=environment,
+        package=str(package) if package is not None and not cluster else "",
         python=python,
         ray_version=ray_version,
     )
@@ -125,6 +130,8 @@ def submit(
             ) from error
         raise
     if dry_run:
+        if package is not None:
+            package.unlink(missing_ok=True)
         created["metadata"].pop("managedFields", None)
         click.echo(yaml_text(created).rstrip())
         return
@@ -174,20 +181,30 @@ def _ray_version(python: str) -> str:
     return version("ray")
 
 
-def _runtime_env(api: Api, file: Path | None, working_dir: str, *, dry_run: bool) -> dict[str, Any]:
+def _runtime_env(file: Path | None) -> dict[str, Any]:
     import yaml
-
-    from raysail.sdk.packages import PackageError, make_package
 
     environment = yaml.safe_load(file.read_text()) if file else {}
     if not isinstance(environment, dict):
         raise click.UsageError(f"{file} must hold a mapping such as pip: [...], env_vars: {{...}}")
-    if working_dir and "working_dir" not in environment:
-        try:
-            package = make_package(Path(working_dir), api.home.packages)
-        except PackageError as error:
-            raise click.UsageError(str(error)) from error
-        environment["working_dir"] = f"file://{package}"
-        if dry_run:
-            package.unlink(missing_ok=True)
     return environment
+
+
+def _package(api: Api, working_dir: str) -> Path:
+    from raysail.sdk.packages import PackageError, make_package
+
+    try:
+        return make_package(Path(working_dir), api.home.packages)
+    except PackageError as error:
+        raise click.UsageError(str(error)) from error
+
+
+def _upload(api: Api, namespace: str, cluster: str, package: Path) -> str:
+    """Gives the package to a cluster that is there already; its URI in the cluster."""
+    from raysail.cli.following import job_server
+    from raysail.sdk.ray_dashboard import upload_package
+
+    found = job_server(api, namespace, cluster)
+    if found is None:
+        raise InstanceError(f"no cluster called {cluster} with a running head in namespace {namespace}: see `raysail get rayclusters`")
+    return asyncio.run(upload_package(*found, package))

@@ -9,6 +9,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import PurePosixPath
 from typing import Any, Final
 
 QUEUE_LABEL: Final = "kueue.x-k8s.io/queue-name"
@@ -35,6 +36,8 @@ class Submission:
     cluster: str = ""
     entrypoint_cpus: float = 0
     runtime_env: Mapping[str, Any] = field(default_factory=dict)
+    package: str = ""
+    """A zipped working directory on this machine (absolute path); the Pods see it under the same path."""
     python: str = ""
     ray_version: str = ""
 
@@ -45,8 +48,8 @@ def ray_job(wanted: Submission) -> dict[str, Any]:
     if wanted.priority:
         labels[PRIORITY_LABEL] = wanted.priority
     spec: dict[str, Any] = {"entrypoint": shlex.join(wanted.command), "submissionMode": "HTTPMode"}
-    if wanted.runtime_env:
-        spec["runtimeEnvYAML"] = _yaml(wanted.runtime_env)
+    if environment := _runtime_env(wanted):
+        spec["runtimeEnvYAML"] = _yaml(environment)
     if wanted.entrypoint_cpus:
         spec["entrypointNumCpus"] = wanted.entrypoint_cpus
     if wanted.cluster:
@@ -88,9 +91,17 @@ def _template(wanted: Submission, container: str, cpus: str, memory: str, gpus: 
     template: dict[str, Any] = {
         "spec": {"containers": [{"name": container, "image": image, "resources": {"limits": amounts, "requests": dict(amounts)}}]}
     }
+    if wanted.package:
+        folder = str(PurePosixPath(wanted.package).parent)
+        template["spec"]["volumes"] = [{"name": "packages", "hostPath": {"path": folder}}]
+        template["spec"]["containers"][0]["volumeMounts"] = [{"name": "packages", "mountPath": folder, "readOnly": True}]
     if wanted.python:
         template["metadata"] = {"annotations": {PYTHON_ANNOTATION: wanted.python}}
     return template
+
+
+def _runtime_env(wanted: Submission) -> dict[str, Any]:
+    return dict(wanted.runtime_env) | ({"working_dir": f"file://{wanted.package}"} if wanted.package else {})
 
 
 def _yaml(document: Mapping[str, Any]) -> str:
