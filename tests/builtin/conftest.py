@@ -6,7 +6,6 @@ from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
-
 from raysail import builtin
 from raysail.api.core import Pod
 from raysail.api.errors import StatusError, is_not_found
@@ -49,6 +48,8 @@ class Cluster:
         await self.create(NODES, name)
         ready = [{"type": "Ready", "status": "True", "reason": "KubeletReady", "message": "", "lastTransitionTime": "2026-01-01T00:00:00Z"}]
         await self.client.patch(NODES, name, {"status": {"capacity": size, "allocatable": size, "conditions": ready}}, subresource="status")
+        # New Nodes carry a taint until the node controller has seen that they are ready.
+        await self.until(NODES, name, lambda o: o and not o.get("spec", {}).get("taints"))
 
     async def pod(self, name: str, requests: dict[str, str] | None = None, **fields: Any) -> dict[str, Any]:
         spec = {"containers": [{"name": "c", "image": "i", "resources": {"requests": requests or {}}}], **fields.pop("spec", {})}
@@ -114,5 +115,3 @@ async def cluster(*controllers: str, volumes_folder: Path | None = None, **optio
         await api.client.create(NAMESPACES, {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "ns"}})
         async with manager:
             yield Cluster(api.client, manager)
-
-

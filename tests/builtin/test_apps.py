@@ -34,7 +34,13 @@ def deployment(replicas: int = 4, image: str = "new", **spec: Any) -> Deployment
 def replica_set(name: str, replicas: int, available: int | None = None, image: str = "", created: str = "1") -> ReplicaSet:
     labels = {"app": "x", "pod-template-hash": name}
     wire = {
-        "metadata": {"name": name, "namespace": "ns", "uid": f"uid-{name}", "creationTimestamp": created, "annotations": {"deployment.kubernetes.io/revision": "1"}},
+        "metadata": {
+            "name": name,
+            "namespace": "ns",
+            "uid": f"uid-{name}",
+            "creationTimestamp": created,
+            "annotations": {"deployment.kubernetes.io/revision": "1"},
+        },
         "spec": {"replicas": replicas, "template": {**template(image or name), "metadata": {"labels": labels}}},
         "status": {"replicas": replicas, "availableReplicas": replicas if available is None else available},
     }
@@ -141,7 +147,16 @@ async def test_a_replica_set_replaces_and_scales() -> None:
 
 async def test_a_stateful_set_starts_and_stops_in_order() -> None:
     async with cluster("statefulset") as c:
-        await make(c, STATEFUL_SETS, "w", 3, serviceName="s", volumeClaimTemplates=[{"metadata": {"name": "data"}, "spec": {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}}}])
+        await make(
+            c,
+            STATEFUL_SETS,
+            "w",
+            3,
+            serviceName="s",
+            volumeClaimTemplates=[
+                {"metadata": {"name": "data"}, "spec": {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}}}
+            ],
+        )
         for count in (1, 2, 3):
             pods = await c.pods_until(lambda pods, count=count: len(pods) == count)
             assert [p.metadata.name for p in pods] == [f"w-{number}" for number in range(count)]
@@ -153,7 +168,12 @@ async def test_a_stateful_set_starts_and_stops_in_order() -> None:
         await c.until(STATEFUL_SETS, "w", lambda o: o and o["status"].get("readyReplicas") == 3)
         await c.client.patch(STATEFUL_SETS, "w", {"spec": {"replicas": 1}}, "ns")
         for name in ("w-2", "w-1"):
-            await c.pods_until(lambda pods, name=name: next((p for p in pods if p.metadata.name == name and p.metadata.deletion_timestamp), None) or name not in [p.metadata.name for p in pods])
+            await c.pods_until(
+                lambda pods, name=name: (
+                    next((p for p in pods if p.metadata.name == name and p.metadata.deletion_timestamp), None)
+                    or name not in [p.metadata.name for p in pods]
+                )
+            )
             if any(p.metadata.name == name for p in c.pods()):
                 await c.client.delete(PODS, name, "ns", grace_seconds=0)
         await c.pods_until(lambda pods: [p.metadata.name for p in pods] == ["w-0"])

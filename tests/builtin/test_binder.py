@@ -16,7 +16,9 @@ async def test_binds_and_says_so() -> None:
         assert conditions.is_true(pods[0].status.conditions, "PodScheduled")
         await c.manager.events.flush()
         events = await c.list(EVENTS)
-        assert [(e["reason"], e["note"], e["reportingController"]) for e in events] == [("Scheduled", "Successfully assigned ns/p to n1", "default-scheduler")]
+        assert [(e["reason"], e["note"], e["reportingController"]) for e in events] == [
+            ("Scheduled", "Successfully assigned ns/p to n1", "default-scheduler")
+        ]
 
 
 async def test_waits_until_there_is_room_and_says_why() -> None:
@@ -63,6 +65,8 @@ async def test_a_burst_never_overfills_a_node() -> None:
             await c.node(f"n{number}", cpu="4")
         for number in range(20):
             await c.pod(f"p{number:02}", {"cpu": "1"})
-        pods = await c.pods_until(lambda pods: len(pods) == 20 and all(p.status.conditions for p in pods) and sum(bool(p.spec.node_name) for p in pods) == 12)
+        pods = await c.pods_until(
+            lambda pods: len(pods) == 20 and all(p.status.conditions for p in pods) and sum(bool(p.spec.node_name) for p in pods) == 12
+        )
         per_node = [sum(p.spec.node_name == f"n{number}" for p in pods) for number in range(3)]
         assert per_node == [4, 4, 4]

@@ -68,7 +68,9 @@ def test_slices(case: Case) -> None:
 
 def test_pods_with_different_ports_are_in_different_slices() -> None:
     other = [{"name": "c", "ports": [{"name": "web", "containerPort": 9090}]}]
-    found = endpoint_slices(service({"port": 80, "targetPort": "web"}), [up("a", "127.0.0.2", containers=NAMED), up("b", "127.0.0.3", containers=other)])
+    found = endpoint_slices(
+        service({"port": 80, "targetPort": "web"}), [up("a", "127.0.0.2", containers=NAMED), up("b", "127.0.0.3", containers=other)]
+    )
     assert sorted(p["port"] for s in found for p in s["ports"]) == [8080, 9090]
     assert len({s["metadata"]["name"] for s in found}) == 2
 
@@ -79,7 +81,9 @@ def test_a_slice_holds_a_hundred() -> None:
 
 
 def test_hostnames_of_pods_with_a_subdomain() -> None:
-    (found,) = endpoint_slices(service(), [up("a", "127.0.0.2", hostname="w-0", subdomain="s"), up("b", "127.0.0.3", hostname="w-1", subdomain="t")])
+    (found,) = endpoint_slices(
+        service(), [up("a", "127.0.0.2", hostname="w-0", subdomain="s"), up("b", "127.0.0.3", hostname="w-1", subdomain="t")]
+    )
     assert [e.get("hostname") for e in found["endpoints"]] == ["w-0", None]
 
 
@@ -95,7 +99,9 @@ def test_old_endpoints_tell_ready_and_not_ready_apart() -> None:
 async def test_follows_its_pods() -> None:
     async with cluster("endpointslice", "binder", "node", "gc") as c:
         await c.node("n1")
-        await c.create(SERVICES, "s", spec={"selector": {"app": "x"}, "clusterIP": "None", "ports": [{"name": "http", "port": 80, "targetPort": 8080}]})
+        await c.create(
+            SERVICES, "s", spec={"selector": {"app": "x"}, "clusterIP": "None", "ports": [{"name": "http", "port": 80, "targetPort": 8080}]}
+        )
         await c.pod("a", metadata={"labels": {"app": "x"}})
         await c.pod("b", metadata={"labels": {"app": "other"}})
         await c.pods_until(lambda pods: len(pods) == 2 and all(p.spec.node_name for p in pods))

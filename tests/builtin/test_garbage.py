@@ -108,7 +108,9 @@ async def test_kinds_that_come_while_it_runs() -> None:
         await c.create(
             SECRETS,
             "of-widget",
-            metadata={"ownerReferences": [{"apiVersion": "demo.raysail.io/v1", "kind": "Widget", "name": "w", "uid": widget["metadata"]["uid"]}]},
+            metadata={
+                "ownerReferences": [{"apiVersion": "demo.raysail.io/v1", "kind": "Widget", "name": "w", "uid": widget["metadata"]["uid"]}]
+            },
         )
         await c.client.delete(CONFIG_MAPS, "owner", "ns")
         await c.gone(SECRETS, "of-widget")

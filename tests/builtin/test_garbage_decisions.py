@@ -17,7 +17,9 @@ from raysail.kube.client import Propagation
 GOING = "2026-01-01T00:00:00Z"
 
 
-def obj(name: str, *owners: str, block: bool = False, deleting: bool = False, finalizers: tuple[str, ...] = (), namespace: str = "ns") -> Node:
+def obj(
+    name: str, *owners: str, block: bool = False, deleting: bool = False, finalizers: tuple[str, ...] = (), namespace: str = "ns"
+) -> Node:
     wire: dict[str, Any] = {"name": name, "namespace": namespace, "uid": f"uid-{name}", "finalizers": list(finalizers)}
     wire["ownerReferences"] = [
         {"apiVersion": "v1", "kind": "ConfigMap", "name": owner, "uid": f"uid-{owner}", "blockOwnerDeletion": block} for owner in owners

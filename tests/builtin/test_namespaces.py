@@ -28,7 +28,10 @@ async def test_what_a_finalizer_holds_is_told() -> None:
         assert found is not None
         said = {cond["type"]: cond for cond in found["status"]["conditions"]}
         assert said["NamespaceContentRemaining"]["message"] == "Some resources are remaining: configmaps. has 1 resource instances"
-        assert said["NamespaceFinalizersRemaining"]["message"] == "Some content in the namespace has finalizers remaining: x.io/hold in 1 resource instances"
+        assert (
+            said["NamespaceFinalizersRemaining"]["message"]
+            == "Some content in the namespace has finalizers remaining: x.io/hold in 1 resource instances"
+        )
         assert said["NamespaceDeletionContentFailure"]["status"] == "False"
         await c.client.patch(CONFIG_MAPS, "held", {"metadata": {"finalizers": None}}, "ns")
         await c.gone(NAMESPACES, "ns")

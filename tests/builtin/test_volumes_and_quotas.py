@@ -37,7 +37,13 @@ async def test_a_claim_gets_a_folder_that_goes_with_it(tmp_path: Path) -> None:
 
 async def test_a_volume_that_somebody_made_is_taken(tmp_path: Path) -> None:
     async with cluster("pvc", volumes_folder=tmp_path) as c:
-        spec = {"capacity": {"storage": "5Gi"}, "accessModes": ["ReadWriteOnce"], "storageClassName": "by-hand", "hostPath": {"path": "/srv/data"}, "persistentVolumeReclaimPolicy": "Retain"}
+        spec = {
+            "capacity": {"storage": "5Gi"},
+            "accessModes": ["ReadWriteOnce"],
+            "storageClassName": "by-hand",
+            "hostPath": {"path": "/srv/data"},
+            "persistentVolumeReclaimPolicy": "Retain",
+        }
         await c.create(PERSISTENT_VOLUMES, "mine", spec=spec)
         await claim(c, storageClassName="by-hand")
         bound = await c.until(PERSISTENT_VOLUME_CLAIMS, "data", lambda o: o and (o.get("status") or {}).get("phase") == "Bound")

@@ -86,7 +86,9 @@ class FaultServer:
         if "watch" in request.query:
             return await self._watch(request)
         items = [{k: v for k, v in obj.items() if k not in ("apiVersion", "kind")} for obj in self.objects.values()]
-        return web.json_response({"kind": "ConfigMapList", "apiVersion": "v1", "metadata": {"resourceVersion": str(self.version)}, "items": items})
+        return web.json_response(
+            {"kind": "ConfigMapList", "apiVersion": "v1", "metadata": {"resourceVersion": str(self.version)}, "items": items}
+        )
 
     async def _watch(self, request: web.Request) -> web.StreamResponse:
         since = int(request.query["resourceVersion"])
@@ -113,9 +115,9 @@ class FaultServer:
                         for task in waiting:
                             task.cancel()
                 if cut.is_set():
-                    assert request.transport is not None
-                    await response.write(b'{"type":"MODIFIED","object":{"kind":"ConfigMap","meta')
-                    request.transport.abort()
+                    if request.transport is not None:
+                        await response.write(b'{"type":"MODIFIED","object":{"kind":"ConfigMap","meta')
+                        request.transport.abort()
                     return response
         finally:
             self.watching -= 1

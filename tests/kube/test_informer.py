@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from raysail.api.core import ConfigMap
-from raysail.api.resources import CONFIG_MAPS, RAY_CLUSTERS
 from raysail.api.meta import Object
+from raysail.api.resources import CONFIG_MAPS, RAY_CLUSTERS
 from raysail.kube.http import HttpClient
 from raysail.kube.informer import Informer
 from tests.kube.fault_server import FaultServer

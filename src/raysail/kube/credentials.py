@@ -24,8 +24,8 @@ TOKEN_FILE_REREAD_SECONDS: Final = 60
 EXEC_TIMEOUT_SECONDS: Final = 120
 
 
-class CredentialError(Exception):
-    """Credentials could not be had; the message says what to do."""
+class CredentialError(ConnectionError):
+    """Credentials could not be had; the message says what to do. A ConnectionError, since the server is out of reach without them for now."""
 
 
 class Credentials(Protocol):
