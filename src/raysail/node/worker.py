@@ -382,6 +382,7 @@ class PodWorker:
             monitor.cancel()
         cgroups.remove(self.host.capabilities.cgroups, launching.cgroup_name(self.pod, name, number))
         own = self.folder / "containers" / name
+        keep_driver_logs(own / f"{number}.tmp", self.host.settings.home / "history" / "jobs" / self.pod.metadata.namespace)
         shutil.rmtree(own / f"{number}.tmp", ignore_errors=True)
         for old in records.old_attempts(own):
             for path in own.glob(f"{old}.*"):
