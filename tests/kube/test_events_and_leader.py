@@ -129,9 +129,6 @@ async def test_one_leads_and_hands_over() -> None:
         lease = await api.client.get(LEASES, "lock", "default")
         assert lease["spec"]["holderIdentity"] == "second"
         assert lease["spec"]["leaseTransitions"] >= 1
-            "second",
-            2 if lease["spec"]["leaseTransitions"] == 2 else 1,
-        )
         await second.end()
 
 
