@@ -343,6 +343,8 @@ class Store:
 
 
 def _fault(collection: str, key: str, value: bytes, expected: int) -> str:
+    if not isinstance(value, bytes):
+        return "its content is not what the store writes"
     if checksum(collection, key, value) != expected:
         return "its checksum does not match its content"
     try:
