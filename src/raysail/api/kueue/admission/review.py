@@ -138,6 +138,11 @@ def _mutate_kueue(kind: str, obj: dict[str, Any], settings: AdmissionSettings) -
         finalizers = obj["metadata"].get("finalizers") or []
         if RESOURCE_IN_USE_FINALIZER not in finalizers:
             obj["metadata"]["finalizers"] = [*finalizers, RESOURCE_IN_USE_FINALIZER]
+        if kind == "ResourceFlavor":
+            # Kueue's webhook writes a taint's key and effect out even where they are empty: the rule about effects speaks, not `required`.
+            for taint in (obj.get("spec") or {}).get("nodeTaints") or ():
+                taint.setdefault("key", "")
+                taint.setdefault("effect", "")
 
 
 def _review_kueue(resource: Resource, obj: Json, old: Json | None, settings: AdmissionSettings) -> Verdict:

@@ -30,7 +30,7 @@ DEFAULT_GATES: Final[Mapping[str, bool]] = {
 }
 """Feature gates that admission looks at, with Kueue's defaults."""
 
-SERVED_FRAMEWORKS: Final = frozenset({"batch/job", "ray.io/rayjob", "ray.io/raycluster", "ray.io/rayservice"})
+SERVED_FRAMEWORKS: Final = frozenset({"batch/job", "ray.io/rayjob", "ray.io/raycluster"})
 """Kinds of jobs that are held back where the configuration names none (`integrations.frameworks`)."""
 
 FRAMEWORKS: Final = frozenset(
