@@ -26,6 +26,7 @@ from raysail.kube.client import PatchType
 from raysail.node import cgroups, launching, machine, records, status, volumes
 from raysail.node.content import Tokens
 from raysail.node.devices import assign
+from raysail.node.driverlogs import keep_driver_logs
 from raysail.node.environment import ConfigError
 from raysail.node.host import HOST_ADDRESS, Host
 from raysail.node.monitoring import Monitor
