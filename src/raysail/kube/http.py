@@ -215,11 +215,14 @@ class HttpClient:
         total = timeout_seconds + self._timeouts.watch_grace if timeout_seconds else None
         chunks = self.stream("GET", resource.path(namespace), params=params, headers=headers, total_seconds=total, on_open=on_open)
         async with contextlib.aclosing(chunks):
-            async for line in _lines(chunks):
-                frame = _decode_frame(line)
-                if frame.type == "ERROR":
-                    raise StatusError.from_status(msgspec.json.decode(frame.object))
-                yield Event(frame.type, bytes(frame.object))
+            async for lines in _lines(chunks):
+                for line in lines:
+                    if not line:
+                        continue
+                    frame = _decode_frame(line)
+                    if frame.type == "ERROR":
+                        raise StatusError.from_status(msgspec.json.decode(frame.object))
+                    yield Event(frame.type, bytes(frame.object))
 
     async def stream(
         self,
@@ -357,19 +360,15 @@ class HttpClient:
         return ConnectionError(f"cannot talk to the API server at {self.connection.server}: {text}")
 
 
-async def _lines(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-    """Whole lines from pieces of any size; an unfinished last line is dropped, since its object may be cut."""
+async def _lines(chunks: AsyncIterator[bytes]) -> AsyncIterator[list[bytes]]:
+    """Whole lines from pieces of any size, as many at once as arrived; an unfinished last line is dropped, since its object may be cut."""
     begun: list[bytes] = []
     async for chunk in chunks:
-        if b"\n" not in chunk:
-            begun.append(chunk)
-            continue
         begun.append(chunk)
-        *whole, rest = b"".join(begun).split(b"\n")
-        begun = [rest] if rest else []
-        for line in whole:
-            if line:
-                yield line
+        if b"\n" in chunk:
+            whole = b"".join(begun).split(b"\n")
+            begun = [rest] if (rest := whole.pop()) else []
+            yield whole
 
 
 def _given(**params: str) -> dict[str, str]:
