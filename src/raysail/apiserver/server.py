@@ -12,6 +12,7 @@ from raysail.api.resources import Resource
 from raysail.apiserver import bootstrap, subresources
 from raysail.apiserver.access.pki import Pki
 from raysail.apiserver.admission import Admission, Plugin, kubernetes
+from raysail.apiserver.admission.grants import NoEscalation
 from raysail.apiserver.admission.ours import QueueRules, RayRules
 from raysail.apiserver.custom_kinds import CustomKinds
 from raysail.apiserver.customresources import DefinitionStrategy
@@ -66,6 +67,7 @@ class ApiServer:
             plugins.append(RayRules())
         if "queue" in settings.admission:
             plugins.append(QueueRules(self.store, self.registry, settings.queue_admission))
+        plugins.append(NoEscalation(self.gate.authorizer))
         plugins += kubernetes.last(self.store)
         return Admission([plugin for plugin in plugins if type(plugin).__name__ not in settings.disabled_admission])
 

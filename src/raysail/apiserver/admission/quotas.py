@@ -54,13 +54,13 @@ class ResourceQuotas:
         if not _in_scope(spec, collection, obj):
             return
         wanted = {name: value for name, value in usage(collection, obj).items() if name in hard}
-        if not wanted:
-            return
         name = quota["metadata"]["name"]
         if collection == "pods":
             missing = [resource for resource in hard if resource not in wanted and _computed(resource)]
             if missing:
                 raise forbidden(operation, f"failed quota: {name}: must specify {'; '.join(_missing(obj, missing))}")
+        if not wanted:
+            return
         used: Use = dict.fromkeys(wanted, 0)
         for record in self._store.latest_scan(collection, operation.namespace):
             present = record.object()

@@ -135,7 +135,7 @@ def _at(value: Any, keys: tuple[str, ...]) -> Any:
 
 def dns_1035_fault(name: str) -> str:
     """What is wrong with a DNS-1035 label; empty when nothing is."""
-    faults = [] if len(name) <= 63 else ["must be no more than 63 bytes"]
+    faults = [] if len(name) <= 63 else ["must be no more than 63 characters"]
     faults += [] if _DNS_1035.fullmatch(name) else [_DNS_1035_TEXT]
     return ",".join(faults)
 

@@ -106,7 +106,7 @@ def check_subdomain(value: str, at: str, faults: Faults) -> None:
 
 def dns1035_faults(value: str) -> list[str]:
     """RFC 1035 label."""
-    faults = [] if len(value) <= 63 else ["must be no more than 63 bytes"]
+    faults = [] if len(value) <= 63 else ["must be no more than 63 characters"]
     return faults + ([] if _DNS1035.fullmatch(value) else [_DNS1035_RULE])
 
 
@@ -125,7 +125,7 @@ def port_name_faults(name: str) -> list[str]:
     """IANA service name."""
     faults = []
     if len(name) > 15:
-        faults.append("must be no more than 15 bytes")
+        faults.append("must be no more than 15 characters")
     if not _PORT_NAME.fullmatch(name):
         faults.append("must contain only alpha-numeric characters (a-z, 0-9), and hyphens (-)")
     if not any(c.isalpha() for c in name):
@@ -160,7 +160,7 @@ def environment_name_faults(name: str) -> list[str]:
 
 def config_key_faults(key: str) -> list[str]:
     """A key of a ConfigMap or Secret."""
-    faults = [] if len(key) <= 253 else ["must be no more than 253 bytes"]
+    faults = [] if len(key) <= 253 else ["must be no more than 253 characters"]
     if not _CONFIG_KEY.fullmatch(key):
         faults.append(_CONFIG_KEY_RULE)
     if key in (".", ".."):

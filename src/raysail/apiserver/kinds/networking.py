@@ -147,7 +147,7 @@ def _check_ingress_class(obj: JsonMap, faults: Faults) -> None:
     spec = obj.get("spec") or {}
     controller = spec.get("controller", "")
     if len(controller) > 250:
-        faults.append(invalid("spec.controller", controller, "must be no more than 250 bytes"))
+        faults.append(too_long("spec.controller", 250))
     if not controller:
         faults.append(required("spec.controller"))
     else:

@@ -50,7 +50,7 @@ BUILTIN_KINDS: Final[tuple[_Row, ...]] = (
         subresources="finalize status",
         verbs="create delete get list patch update watch",
     ),
-    _Row("", "v1", "Node", "nodes", namespaced=False, short="no", subresources="proxy status"),
+    _Row("", "v1", "Node", "nodes", namespaced=False, short="no", subresources="status"),
     _Row("", "v1", "PersistentVolumeClaim", "persistentvolumeclaims", short="pvc", subresources="status"),
     _Row("", "v1", "PersistentVolume", "persistentvolumes", namespaced=False, short="pv", subresources="status"),
     _Row(

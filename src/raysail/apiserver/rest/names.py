@@ -32,7 +32,7 @@ _VALUE_TEXT: Final = (
 )
 
 # Kinds whose names are labels, or any path segment; all others are subdomains.
-_LABELS: Final = {("", "Namespace"), ("", "Service")}
+_LABELS: Final = {("", "Namespace"), ("", "Service"), ("apps", "StatefulSet")}
 _SEGMENTS: Final = {
     ("rbac.authorization.k8s.io", "Role"),
     ("rbac.authorization.k8s.io", "RoleBinding"),
@@ -40,6 +40,8 @@ _SEGMENTS: Final = {
     ("rbac.authorization.k8s.io", "ClusterRoleBinding"),
     ("", "Event"),
     ("events.k8s.io", "Event"),
+    ("apiregistration.k8s.io", "APIService"),
+    ("networking.k8s.io", "IPAddress"),
 }
 
 
@@ -68,13 +70,15 @@ def segment_faults(name: str) -> list[str]:
 
 def label_faults(name: str) -> list[str]:
     """RFC 1123 label."""
-    faults = [] if len(name) <= 63 else ["must be no more than 63 bytes"]
-    return faults + ([] if _LABEL.fullmatch(name) else [_LABEL_TEXT])
+    faults = [] if len(name) <= 63 else ["must be no more than 63 characters"]
+    if not _LABEL.fullmatch(name):
+        faults.append("must not contain dots" if _SUBDOMAIN.fullmatch(name) else _LABEL_TEXT)
+    return faults
 
 
-def subdomain_faults(name: str) -> list[str]:
-    """RFC 1123 subdomain."""
-    faults = [] if len(name) <= 253 else ["must be no more than 253 bytes"]
+def subdomain_faults(name: str, unit: str = "characters") -> list[str]:
+    """RFC 1123 subdomain. `unit` is the word for what there is too much of: Kubernetes has two."""
+    faults = [] if len(name) <= 253 else [f"must be no more than 253 {unit}"]
     return faults + ([] if _SUBDOMAIN.fullmatch(name) else [_SUBDOMAIN_TEXT])
 
 
@@ -84,13 +88,12 @@ def qualified_name_faults(name: str) -> list[str]:
     faults: list[str] = []
     if slash:
         if "/" in prefix:
-            return [
-                f"a qualified name must consist of alphanumeric characters, '-', '_' or '.' with an optional DNS subdomain prefix and '/' ({_QUALIFIED_TEXT})"
-            ]
+            rule = _QUALIFIED_TEXT.removeprefix("name part ")
+            return [f"a valid label key {rule} with an optional DNS subdomain prefix and '/' (e.g. 'example.com/MyName')"]
         if not prefix:
             faults.append("prefix part must be non-empty")
         else:
-            faults += [f"prefix part {fault}" for fault in subdomain_faults(prefix)]
+            faults += [f"prefix part {fault}" for fault in subdomain_faults(prefix, "bytes")]
     if not rest:
         faults.append("name part must be non-empty")
     elif len(rest) > 63:

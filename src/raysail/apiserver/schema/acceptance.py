@@ -31,6 +31,12 @@ def schema_types(node: SchemaNode) -> tuple[str, ...]:
 
 def compile_acceptance(node: SchemaNode) -> Accept:
     """The predicate of one place: a fitting value is True. Embedded resources and list types are part of it."""
+    made = _compile(node)
+    return made if not isinstance(made, type) else lambda value: type(value) is made
+
+
+def _compile(node: SchemaNode) -> Accept | type:
+    """The predicate, or just the Python type where nothing else is asked: most fields of a Pod are such."""
     types = schema_types(node)
     checks = {
         dict: _object_check(node),
@@ -42,10 +48,16 @@ def compile_acceptance(node: SchemaNode) -> Accept:
     }
     by_type: dict[type, Accept] = {kind: check for kind, check in checks.items() if _type_fits(kind, types, node)}
     if "integer" in types and "number" not in types:
-        inner = by_type[float] = checks[float]
+        inner = checks[float]
         by_type[float] = lambda value: is_integral(value) and inner(value)
     extra = [check for check in (_enum_check(node), *_combination_checks(node)) if check is not None]
     accepts_null = (not types or node.nullable) and not node.schema.get("enum")
+    if not extra and not accepts_null and len(by_type) == 1:
+        kind, only = by_type.popitem()
+        if only is _always:
+            return kind
+        if kind is dict or kind is list:
+            return only  # these look at the type themselves
 
     def accept(value: Any) -> bool:
         check = by_type.get(type(value))
@@ -127,18 +139,24 @@ def _array_check(node: SchemaNode) -> Accept:
     most = math.inf if longest is None else longest
     unique = bool(schema.get("uniqueItems"))
     list_type, keys = node.list_type, node.list_map_keys
-    item: Accept | None = None
+    item: Accept | type | None = None
 
-    def accept(value: list[Any]) -> bool:
+    def accept(value: Any) -> bool:
         nonlocal item
+        if type(value) is not list:
+            return False
         if not shortest <= len(value) <= most:
             return False
         if value and node.items is not None:
             if item is None:
-                item = compile_acceptance(node.items)
-            for element in value:
-                if not item(element):
+                item = _compile(node.items)
+            if item.__class__ is type:
+                if any(type(element) is not item for element in value):
                     return False
+            else:
+                for element in value:
+                    if not item(element):
+                        return False
         if list_type != "atomic" and has_duplicate_items(value, list_type, keys):
             return False
         return not (unique and has_duplicates(value))
@@ -155,7 +173,9 @@ def _object_check(node: SchemaNode) -> Accept:
     fields = _Fields(node)
     embedded = bool(schema.get("x-kubernetes-embedded-resource"))
 
-    def accept(value: dict[str, Any]) -> bool:
+    def accept(value: Any) -> bool:
+        if type(value) is not dict:
+            return False
         for name in required:
             if name not in value:
                 return False
@@ -163,7 +183,10 @@ def _object_check(node: SchemaNode) -> Accept:
             return False
         for key, field in value.items():
             check = fields[key]
-            if check is None:
+            if check.__class__ is type:
+                if type(field) is not check:
+                    return False
+            elif check is None:
                 if closed:
                     return False
             elif not check(field):
@@ -179,21 +202,21 @@ def _embedded_fits(value: dict[str, Any]) -> bool:
     return not embedded_causes(value, "")
 
 
-class _Fields(dict[str, "Accept | None"]):
+class _Fields(dict[str, "Accept | type | None"]):
     """The predicates of an object's fields, made on first use; map values share one."""
 
     def __init__(self, node: SchemaNode) -> None:
         super().__init__()
         self.node = node
-        self.values_check: Accept | None = None
+        self.values_check: Accept | type | None = None
 
-    def __missing__(self, key: str) -> Accept | None:
+    def __missing__(self, key: str) -> Accept | type | None:
         child = self.node.properties.get(key)
         if child is not None:
-            made = self[key] = compile_acceptance(child)
+            made = self[key] = _compile(child)
             return made
         if self.values_check is None and self.node.values is not None:
-            self.values_check = compile_acceptance(self.node.values)
+            self.values_check = _compile(self.node.values)
         return self.values_check
 
 

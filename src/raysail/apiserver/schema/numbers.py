@@ -43,6 +43,8 @@ def is_multiple(value: float, factor: float) -> bool:
 def fits_format(value: float, schema_type: str, number_format: str) -> bool:
     """Whether a number lies in the range of its type and format; types other than integer and number have no range."""
     if schema_type == "integer":
+        if isinstance(value, float) and not value.is_integer():
+            return False
         if number_format == "int32":
             return MIN_INT32 <= value <= MAX_INT32
         return MIN_INT64 <= value <= MAX_INT64

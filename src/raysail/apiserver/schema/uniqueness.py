@@ -32,14 +32,12 @@ def has_duplicate_items(values: Sequence[Any], list_type: str, keys: Sequence[st
         return has_duplicates(values)
     if list_type != "map":
         return False
-    if len(keys) == 1:
-        (name,) = keys
-        try:
-            found = {value[name] for value in values}
-        except (KeyError, TypeError):
-            return bool(_map_causes(values, keys, ""))
-        return len(found) < len(values) and bool(_map_causes(values, keys, ""))
-    return bool(_map_causes(values, keys, ""))
+    try:
+        # Only a suspicion: 1 and true are one here. The slow look settles it.
+        found = {tuple([value[name] for name in keys]) for value in values}
+    except (KeyError, TypeError):
+        return bool(_map_causes(values, keys, ""))
+    return len(found) < len(values) and bool(_map_causes(values, keys, ""))
 
 
 def _second_ones(values: Sequence[Any]) -> list[int]:

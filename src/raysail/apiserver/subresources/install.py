@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from raysail.apiserver.gate import StoreGate
 from raysail.apiserver.rest.app import Application
-from raysail.apiserver.subresources import binding, eviction, finalize, reviews, scale, streams
+from raysail.apiserver.subresources import binding, eviction, finalize, proxy, reviews, scale, streams
 
 
 def install(application: Application, gate: StoreGate) -> None:
@@ -26,3 +26,5 @@ def install(application: Application, gate: StoreGate) -> None:
     connectors["pods", "exec"] = streams.exec_
     connectors["pods", "attach"] = streams.attach
     connectors["pods", "portforward"] = streams.port_forward
+    connectors["pods", "proxy"] = proxy.pods
+    connectors["services", "proxy"] = proxy.services
