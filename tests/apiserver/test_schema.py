@@ -148,7 +148,10 @@ INVALID, TYPE, REQUIRED = "FieldValueInvalid", "FieldValueTypeInvalid", "FieldVa
             "a broken one is not",
             WHOLE,
             2.5,
-            [(TYPE, "spec.f", 'Invalid value: "number": spec.f in body must be of type integer: "number"')],
+            [
+                (TYPE, "spec.f", 'Invalid value: "number": spec.f in body must be of type integer: "number"'),
+                (INVALID, "<nil>", 'Invalid value: "": Checked value must be of type integer (default format) in spec.f'),
+            ],
         ),
         Case("an integer is a number", {"type": "number"}, 1),
         Case(
