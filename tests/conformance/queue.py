@@ -114,12 +114,13 @@ async def check(options: argparse.Namespace) -> tuple[int, int]:
     passed = failed = 0
     for name in wanted(groups, options):
         with short_folder(None) as folder:
-            api = ApiProcess(folder, disabled_admission=_DISABLED)
+            settings = configuration(groups, name)
+            api = ApiProcess(folder, disabled_admission=_DISABLED, queue_configuration=settings)
             await api.start()
             try:
                 await install_crds(api)
                 port = free_port()
-                async with operator(api, configuration(groups, name), name, port):
+                async with operator(api, settings, name, port):
                     one_passed, one_failed = await drive(api, name, port, options)
             finally:
                 await api.stop()

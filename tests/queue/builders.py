@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from raysail.api.kueue import ClusterQueue, Cohort, LocalQueue, ResourceFlavor, Workload
-from raysail.api.meta import format_time
+from raysail.api.meta import Object, format_time
 from raysail.queue.cycle import Options, plan
 from raysail.queue.decisions import Admit, Plan, Preempt, Wait
 from raysail.queue.snapshot import Listed, Snapshot, build
@@ -118,9 +118,12 @@ def wl(
     return msgspec.convert(body, Workload)
 
 
+PLAIN = Options()
+
+
 def scene(
-    *objects: ClusterQueue | Cohort | LocalQueue | ResourceFlavor | Workload,
-    options: Options = Options(),
+    *objects: Object,
+    options: Options = PLAIN,
     now: datetime = NOW,
 ) -> Snapshot:
     """A world of these objects. Each ClusterQueue gets a LocalQueue of its name, unless LocalQueues are given; flavors are made as needed."""

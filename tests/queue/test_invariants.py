@@ -105,7 +105,7 @@ class Life:
         return (START + timedelta(seconds=self.tick)).timestamp()
 
     def plan(self) -> Plan:
-        before = {name: {key: info for key, info in queue.workloads.items()} for name, queue in self.snapshot.world.cluster_queues.items()}
+        before = {name: dict(queue.workloads) for name, queue in self.snapshot.world.cluster_queues.items()}
         result = plan(self.snapshot.world, self.snapshot.pending, self.now, self.options)
         for decision in result.decisions:
             if isinstance(decision, Admit):

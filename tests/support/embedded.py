@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import os
 import shutil
 import signal
 import sys
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -79,28 +80,43 @@ async def embedded_api(folder: Path | None = None, **options: Any) -> AsyncItera
 
 
 _PROGRAM = """
-import sys
+import json, sys
 from pathlib import Path
+from raysail.api.kueue.admission import AdmissionSettings
 from raysail.apiserver.process import main
 from tests.support.embedded import settings
-names = frozenset(filter(None, sys.argv[3].split(",")))
-main(settings(Path(sys.argv[1]), install_crds=sys.argv[2] == "crds", admission=names, disabled_admission=frozenset(sys.argv[4:])))
+options = json.loads(sys.argv[2])
+queue = AdmissionSettings.from_configuration(options.pop("queue"))
+sets = {name: frozenset(options.pop(name)) for name in ("admission", "disabled_admission")}
+main(settings(Path(sys.argv[1]), queue_admission=queue, **sets, **options))
 """
 
 
 class ApiProcess:
     """An API as its own process: `start`, `kill` (SIGKILL), `stop` (SIGTERM), in any order. State stays in the folder."""
 
-    def __init__(self, folder: Path, *, crds: bool = True, admission: str = "queue", disabled_admission: tuple[str, ...] = ()) -> None:
-        """`admission` names the rules on top of Kubernetes' own: `ray`, `queue`, with a comma between them."""
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        crds: bool = True,
+        admission: str = "queue",
+        disabled_admission: tuple[str, ...] = (),
+        queue_configuration: Mapping[str, Any] | None = None,
+    ) -> None:
+        """`admission` names the rules on top of Kubernetes' own: `ray`, `queue`, with a comma between them; `queue_configuration` is a
+        Configuration of Kueue."""
         self.folder = folder
         self.socket = folder / "api.sock"
         self.token = ADMIN_TOKEN
         self.ca = folder / "pki" / "ca.crt"
         self.url = ""
-        self._crds = crds
-        self._admission = admission
-        self._disabled = disabled_admission
+        self._options = {
+            "install_crds": crds,
+            "admission": list(filter(None, admission.split(","))),
+            "disabled_admission": disabled_admission,
+            "queue": queue_configuration or {},
+        }
         self._process: asyncio.subprocess.Process | None = None
 
     async def start(self) -> None:
@@ -114,9 +130,7 @@ class ApiProcess:
                 "-c",
                 _PROGRAM,
                 str(self.folder),
-                "crds" if self._crds else "bare",
-                self._admission,
-                *self._disabled,
+                json.dumps(self._options),
                 stdout=asyncio.subprocess.PIPE,
                 stderr=log,
                 env=environment,
