@@ -334,6 +334,19 @@ def test_versions_without_a_webhook_differ_in_name_and_pruning_only() -> None:
     assert conversion.from_storage(kept) == {"apiVersion": "x.io/v2", "kind": "Thing", "metadata": {}, "spec": {}}
 
 
+def test_objects_stored_before_a_change_are_shown_by_todays_schema() -> None:
+    made = crd(
+        version("v1", spec_schema(a={"type": "string", "default": "d"}, c={"type": "string"}), storage=False),
+        version("v2", spec_schema(a={"type": "string"}, b={"type": "string", "default": "e"})),
+    )
+    made["metadata"]["generation"] = 2
+    conversion = served(made)["v2"].conversion
+    assert conversion is not None
+    kept = {"apiVersion": "x.io/v1", "kind": "Thing", "metadata": {}, "spec": {"c": "1"}}
+    assert conversion.from_storage(kept) == {"apiVersion": "x.io/v2", "kind": "Thing", "metadata": {}, "spec": {"a": "d"}}
+    assert conversion.to_storage({"apiVersion": "x.io/v2", "spec": {"b": "x"}}) == {"apiVersion": "x.io/v2", "spec": {"b": "x"}}
+
+
 def strategy(schema: dict[str, Any], **version_fields: Any) -> CustomStrategy:
     found = served(crd(version(schema=schema, **version_fields)))["v1"].strategy
     assert isinstance(found, CustomStrategy)

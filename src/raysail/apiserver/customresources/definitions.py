@@ -17,23 +17,30 @@ StrategyFactory = Callable[[CustomStrategy], Strategy]
 class VersionChange:
     """Conversion strategy None: all versions have the same fields, only apiVersion says which one it is.
 
-    What a version's schema does not have is dropped on the way out, as on the way in.
+    An object is read as it was stored: with the defaults that the schema of its stored version has by now, and without what the version asked for does
+    not know. Source: crdConversionRESTOptionsGetter in apiextensions pkg/apiserver/customresource_handler.go.
     """
 
-    def __init__(self, strategy: CustomStrategy, stored: CustomStrategy) -> None:
+    def __init__(self, strategy: CustomStrategy, storage: str, strategies: Mapping[str, CustomStrategy]) -> None:
         self._strategy = strategy
-        self._stored = stored
+        self._storage = strategies.get(storage, strategy)
+        self._strategies = strategies
 
     def from_storage(self, obj: JsonObject) -> JsonObject:
         """The stored object as this version shows it."""
+        stored = self._strategies.get(str(obj.get("apiVersion", "")).rpartition("/")[2])
+        if stored is not None:
+            stored.default(obj)
         obj["apiVersion"] = self._strategy.resource.api_version
-        self._strategy.structural.prune(obj)
+        if not self._strategy.preserve:
+            self._strategy.structural.prune(obj)
         return obj
 
     def to_storage(self, obj: JsonObject) -> JsonObject:
         """The object as the storage version keeps it."""
-        obj["apiVersion"] = self._stored.resource.api_version
-        self._stored.structural.prune(obj)
+        obj["apiVersion"] = self._storage.resource.api_version
+        if self._storage is not self._strategy and not self._storage.preserve:
+            self._storage.structural.prune(obj)
         return obj
 
 
@@ -51,8 +58,9 @@ def definitions(crd: Mapping[str, Any]) -> Iterator[Definition]:
         if not version.get("served"):
             continue
         strategy = strategies[version["name"]]
-        other = bool(storage) and version["name"] != storage
-        conversion: Conversion | None = VersionChange(strategy, strategies[storage]) if other else None
+        # While a CRD is as it was created, its storage version's objects are stored just as they are shown.
+        as_stored = version["name"] == storage and crd["metadata"].get("generation", 1) == 1
+        conversion: Conversion | None = None if as_stored else VersionChange(strategy, storage, strategies)
         subresources = version.get("subresources") or {}
         yield Definition(
             resource=strategy.resource,
