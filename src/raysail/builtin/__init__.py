@@ -18,6 +18,8 @@ CONTROLLERS: Final = {
     "namespace": "namespaces",
     "serviceaccount": "serviceaccounts",
     "node": "nodes",
+    "podgc": "podgc",
+    "eventttl": "eventttl",
     "endpointslice": "endpoints",
     "binder": "binder",
     "pvc": "volumes",

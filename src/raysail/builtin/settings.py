@@ -12,3 +12,4 @@ class BuiltinSettings:
 
     root_ca_pem: str = ""
     volumes_folder: Path | None = None
+    event_ttl_seconds: float = 3600.0
