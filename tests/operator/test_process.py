@@ -13,16 +13,25 @@ from raysail.api.core import ConfigMap
 from raysail.api.resources import CONFIG_MAPS, LEASES, NAMESPACES, SERVICE_ACCOUNTS
 from raysail.builtin.settings import BuiltinSettings
 from raysail.kube.connection import unix_socket
+from raysail.kube.http import HttpClient
 from raysail.kube.informer import Informer
 from raysail.kube.manager import Manager
 from raysail.operator.health import serve_health
-from raysail.operator.process import run
-from raysail.operator.settings import LeaderSettings, OperatorSettings
+from raysail.operator.process import build, run
+from raysail.operator.settings import KNOWN, LeaderSettings, OperatorSettings
 from tests.support.embedded import api_process, embedded_api
 
 
 def settings(socket: Path, *controllers: str, **more: object) -> OperatorSettings:
     return OperatorSettings(connection=unix_socket(socket), controllers=frozenset(controllers), **more)  # type: ignore[arg-type]
+
+
+async def test_all_controllers_fit_on_one_manager() -> None:
+    """Informers are shared: two controllers must not give one index name two meanings."""
+    chosen = settings(Path("/nonexistent.sock"), *KNOWN)
+    async with HttpClient(chosen.connection) as client:
+        manager = build(chosen, client)
+        assert set(manager.backlogs()) >= {"binder", "job", "garbage-collector", "namespace"}
 
 
 async def test_works_until_told_to_stop() -> None:
