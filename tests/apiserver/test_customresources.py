@@ -65,7 +65,7 @@ def test_names_and_conversion_are_filled_in() -> None:
     made = crd()
     assert made["spec"]["names"] == {"plural": "things", "kind": "Thing", "singular": "thing", "listKind": "ThingList"}
     assert made["spec"]["conversion"] == {"strategy": "None"}
-    assert made["status"] == {"storedVersions": ["v1"]}
+    assert made["status"] == {"conditions": None, "acceptedNames": {"plural": "", "kind": ""}, "storedVersions": ["v1"]}
     assert faults(made) == []
 
 

@@ -6,7 +6,9 @@ from collections.abc import Mapping
 from functools import cached_property
 from typing import Any
 
-import raysail.apiserver.cel.strings_library  # noqa: F401 - declares its functions
+import raysail.apiserver.cel.network_library
+import raysail.apiserver.cel.standard_library
+import raysail.apiserver.cel.strings_library  # noqa: F401 - the three declare their functions
 from raysail.apiserver.cel.checker import check
 from raysail.apiserver.cel.emitter import Evaluate, emit, steps
 from raysail.apiserver.cel.parser import parse

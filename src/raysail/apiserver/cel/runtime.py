@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Mapping
 from functools import cmp_to_key
 from typing import Any, Final
 
-from raysail.apiserver.cel.standard_library import at, key_text, under
+from raysail.apiserver.cel.operators_library import at, key_text, under
 from raysail.apiserver.cel.types import Type
 from raysail.apiserver.cel.values import (
     NONE,

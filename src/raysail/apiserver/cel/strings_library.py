@@ -8,8 +8,8 @@ from functools import cmp_to_key
 from itertools import pairwise
 from typing import Any, Final
 
+from raysail.apiserver.cel.operators_library import in_range, unsigned
 from raysail.apiserver.cel.overloads import overload
-from raysail.apiserver.cel.standard_library import in_range, unsigned
 from raysail.apiserver.cel.values import (
     CelError,
     Duration,

@@ -55,7 +55,8 @@ class DefinitionStrategy:
 
     def prepare_for_create(self, obj: JsonObject, request: Request) -> None:
         """The status starts with the storage version alone."""
-        obj["status"] = {"storedVersions": stored_versions({"spec": obj.get("spec") or {}})}
+        versions = stored_versions({"spec": obj.get("spec") or {}})
+        obj["status"] = {"conditions": None, "acceptedNames": {"plural": "", "kind": ""}, "storedVersions": versions}
 
     def prepare_for_update(self, obj: JsonObject, old: Mapping[str, Any], request: Request) -> None:
         """Spec and status are written apart; a new storage version is noted."""
