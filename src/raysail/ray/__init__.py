@@ -9,6 +9,7 @@ from __future__ import annotations
 from raysail.kube.manager import Manager
 from raysail.ray.addresses import addresses_of_services
 from raysail.ray.cluster.controller import ClusterController
+from raysail.ray.cronjob.controller import CronJobController
 from raysail.ray.job.controller import JobController
 from raysail.ray.network.controller import NetworkPolicyController
 from raysail.ray.settings import FeatureGates, RaySettings
@@ -21,6 +22,8 @@ def register(manager: Manager, settings: RaySettings) -> None:
     manager.add(ClusterController(manager, settings).controller)
     if settings.gates.ray_cluster_network_policy:
         manager.add(NetworkPolicyController(manager, settings).controller)
+    if settings.gates.ray_cron_job:
+        manager.add(CronJobController(manager, settings).controller)
     jobs = JobController(manager, settings, addresses_of_services(manager) if settings.resolve_services else None)
     manager.add(jobs.controller)
     manager.add_service("ray jobs", jobs.follower.run)
