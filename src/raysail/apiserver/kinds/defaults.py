@@ -269,9 +269,11 @@ def _job(obj: JsonObject) -> None:
     if labels and not metadata.get("labels"):
         # The very same object, as in Go: labels that are generated for the template later become the Job's too.
         metadata["labels"] = labels
+    _job_spec(_opened(obj, "spec"))
 
 
 def _job_spec(obj: JsonObject) -> None:
+    # Of Jobs alone: a CronJob's template is filled in when a Job is made from it.
     if obj.get("completions") is None and obj.get("parallelism") is None:
         obj["completions"] = 1
     failed = obj.get("podFailurePolicy") is not None
@@ -358,7 +360,6 @@ RULES: Final[Mapping[str, Rule]] = {
     "io.k8s.api.apps.v1.StatefulSetSpec": _stateful_set_spec,
     "io.k8s.api.apps.v1.ReplicaSetSpec": _defaults(replicas=1),
     "io.k8s.api.batch.v1.Job": _job,
-    "io.k8s.api.batch.v1.JobSpec": _job_spec,
     "io.k8s.api.batch.v1.CronJobSpec": _all(
         _defaults_of_empty(concurrencyPolicy="Allow"), _defaults(suspend=False, successfulJobsHistoryLimit=3, failedJobsHistoryLimit=1)
     ),

@@ -28,7 +28,7 @@ from raysail.apiserver.kinds.fields import (
 )
 from raysail.apiserver.kinds.rules import Rules, spec_differs
 from raysail.apiserver.rest.names import label_value_faults, subdomain_faults
-from raysail.apiserver.schema.causes import duplicate, forbidden, invalid, not_supported, required, too_many
+from raysail.apiserver.schema.causes import duplicate, forbidden, invalid, not_supported, required, too_long, too_many
 
 _PATH_TYPES: Final = ("Exact", "ImplementationSpecific", "Prefix")
 _BAD_SEQUENCES: Final = ("//", "/./", "/../", "%2f", "%2F")

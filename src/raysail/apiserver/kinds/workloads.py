@@ -33,7 +33,7 @@ def _check_template(spec: JsonMap, kind: str, faults: Faults) -> None:
     template = spec.get("template") or {}
     labels, pod = (template.get("metadata") or {}).get("labels") or {}, template.get("spec") or {}
     selector = spec.get("selector")
-    if selector is not None and not is_empty_selector(selector) and not selects(selector, labels):
+    if selector is None or not (is_empty_selector(selector) or selects(selector, labels)):
         faults.append(invalid("spec.template.metadata.labels", labels, _NO_MATCH))
     check_template(template, "spec.template", faults)
     if pod.get("restartPolicy") != "Always":
@@ -43,14 +43,20 @@ def _check_template(spec: JsonMap, kind: str, faults: Faults) -> None:
         faults.append(forbidden("spec.template.spec.activeDeadlineSeconds", text))
 
 
-def _check_own_selector(spec: JsonMap, what: str, faults: Faults) -> None:
+def _check_own_selector(spec: JsonMap, what: str, faults: Faults, *, unusable: str = "invalid label selector") -> bool:
+    """Whether the template's labels can be held against it. `unusable` is what is said where not."""
     selector = spec.get("selector")
     if selector is None:
         faults.append(required("spec.selector"))
-        return
+        return True
+    before = len(faults)
     check_selector(selector, "spec.selector", faults)
+    sound = len(faults) == before
     if is_empty_selector(selector):
         faults.append(invalid("spec.selector", selector, f"empty selector is invalid for {what}"))
+    if not sound:
+        faults.append(invalid("spec.selector", selector, unusable))
+    return sound
 
 
 def _check_same_selector(obj: JsonMap, old: JsonMap, faults: Faults) -> None:
@@ -89,9 +95,9 @@ def _template_warning(obj: JsonMap) -> list[str]:
 
 def _check_deployment(obj: JsonMap, faults: Faults) -> None:
     spec = obj.get("spec") or {}
-    _check_counts(spec, ("replicas", "minReadySeconds", "revisionHistoryLimit", "progressDeadlineSeconds"), faults)
-    _check_own_selector(spec, "deployment", faults)
-    _check_template(spec, "ReplicaSet", faults)
+    _check_counts(spec, ("replicas",), faults)
+    if _check_own_selector(spec, "deployment", faults):
+        _check_template(spec, "ReplicaSet", faults)
     strategy, at = spec.get("strategy") or {}, "spec.strategy"
     if strategy.get("type") == "Recreate":
         if strategy.get("rollingUpdate") is not None:
@@ -100,6 +106,7 @@ def _check_deployment(obj: JsonMap, faults: Faults) -> None:
         _check_rolling(strategy.get("rollingUpdate"), f"{at}.rollingUpdate", faults)
     else:
         faults.append(not_supported(f"{at}.type", strategy.get("type", ""), ("Recreate", "RollingUpdate")))
+    _check_counts(spec, ("minReadySeconds", "revisionHistoryLimit", "progressDeadlineSeconds"), faults)
     deadline = spec.get("progressDeadlineSeconds")
     if deadline is not None and deadline <= spec.get("minReadySeconds", 0):
         faults.append(invalid("spec.progressDeadlineSeconds", deadline, "must be greater than minReadySeconds"))
@@ -128,8 +135,8 @@ def _spec_or_annotations_differ(obj: Mapping[str, Any], old: Mapping[str, Any]) 
 def _check_replica_set(obj: JsonMap, faults: Faults) -> None:
     spec = obj.get("spec") or {}
     _check_counts(spec, ("replicas", "minReadySeconds"), faults)
-    _check_own_selector(spec, "deployment", faults)
-    _check_template(spec, "ReplicaSet", faults)
+    if _check_own_selector(spec, "deployment", faults):
+        _check_template(spec, "ReplicaSet", faults)
 
 
 # StatefulSet.
@@ -157,13 +164,12 @@ def _check_stateful_set(obj: JsonMap, faults: Faults) -> None:
             faults.append(not_supported(here, retention.get(name, ""), ("Delete", "Retain")))
     _check_counts(spec, ("replicas", "minReadySeconds"), faults)
     check_nonnegative((spec.get("ordinals") or {}).get("start"), "spec.ordinals.start", faults)
-    _check_own_selector(spec, "statefulset", faults)
-    _check_template(_with_claims(spec), "StatefulSet", faults)
+    if _check_own_selector(spec, "statefulset", faults, unusable=""):
+        _check_template(_with_claims(spec), "StatefulSet", faults)
 
 
 def _check_stateful_set_create(obj: JsonMap, faults: Faults) -> None:
-    spec, name = obj.get("spec") or {}, obj["metadata"].get("name", "")
-    check_label(name, "metadata.name", faults)
+    spec = obj.get("spec") or {}
     if spec.get("serviceName"):
         check_label(spec["serviceName"], "spec.serviceName", faults)
     for index, claim in enumerate(spec.get("volumeClaimTemplates") or ()):
@@ -223,10 +229,7 @@ def _check_daemon_set(obj: JsonMap, faults: Faults) -> None:
     spec = obj.get("spec") or {}
     selector = spec.get("selector")
     check_selector(selector, "spec.selector", faults)
-    labels = ((spec.get("template") or {}).get("metadata") or {}).get("labels") or {}
-    if selector is None:
-        faults.append(invalid("spec.template.metadata.labels", labels, _NO_MATCH))
-    elif is_empty_selector(selector):
+    if selector is not None and is_empty_selector(selector):
         faults.append(invalid("spec.selector", selector, "empty selector is invalid for daemonset"))
     _check_template(spec, "DaemonSet", faults)
     _check_counts(spec, ("minReadySeconds", "revisionHistoryLimit"), faults)
@@ -271,7 +274,7 @@ def _check_replication_controller(obj: JsonMap, faults: Faults) -> None:
     if spec.get("template") is None:
         faults.append(required("spec.template"))
         return
-    _check_template({**spec, "selector": {"matchLabels": selector} if selector else None}, "ReplicationController", faults)
+    _check_template({**spec, "selector": {"matchLabels": selector}}, "ReplicationController", faults)
 
 
 def _check_revision(obj: JsonMap, faults: Faults) -> None:

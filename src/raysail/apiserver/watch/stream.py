@@ -125,7 +125,11 @@ async def serve_watch(call: Call, receive: Receive, send: Send, streams: Streams
             await send({"type": "http.response.start", "status": 200, "headers": _HEADERS})
             # Clients wait for the headers before they go on; an empty chunk brings them out.
             await send({"type": "http.response.body", "body": b"", "more_body": True})
-            await _Watch(call, start, selection, seconds, stream, send).run()
+            watch = _Watch(call, start, selection, seconds, stream, send)
+            try:
+                await watch.run()
+            finally:
+                watch.close()
             await send({"type": "http.response.body", "body": b"", "more_body": False})
     except asyncio.CancelledError:
         # The client has left, reads no more, or the server stops: the connection ends here.
@@ -167,6 +171,8 @@ class _Watch:
         self._prefix = f"{self._namespace}/" if self._namespace else ""
         self._encoder = EventEncoder(call, None if selection.everything else selection.matcher(call.definition))
         self._track = call.store.track(call.definition.collection)
+        self._waiting: asyncio.Future[None] | None = None
+        self._timer: asyncio.TimerHandle | None = None
 
     async def run(self) -> None:
         """The life of the watch."""
@@ -192,12 +198,27 @@ class _Watch:
                 next_bookmark = now + every
                 await self._write([self._encoder.bookmark(store.revision)])
                 continue
-            waiting = store.next_change(collection, self._namespace)
-            timer = self._loop.call_at(min(self._deadline, next_bookmark), _settle, waiting)
-            try:
-                await waiting
-            finally:
-                timer.cancel()
+            self._waiting = store.next_change(collection, self._namespace)
+            self._wake_at(min(self._deadline, next_bookmark))
+            await self._waiting
+
+    def _wake_at(self, moment: float) -> None:
+        """Sees to it that the watch looks at the clock then. One timer lasts through all changes until that moment."""
+        if self._timer is not None and self._timer.when() <= moment and not self._timer.cancelled():
+            return
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = self._loop.call_at(moment, self._tick)
+
+    def _tick(self) -> None:
+        self._timer = None
+        if self._waiting is not None and not self._waiting.done():
+            self._waiting.set_result(None)
+
+    def close(self) -> None:
+        """Ends the timer."""
+        if self._timer is not None:
+            self._timer.cancel()
 
     def _line(self, change: Change) -> bytes | None:
         if self._prefix and not change.key.startswith(self._prefix):
@@ -246,7 +267,3 @@ class _Watch:
         await self._send({"type": "http.response.body", "body": b"".join(chunk), "more_body": True})
         self._stream.sending_since = 0.0
 
-
-def _settle(future: asyncio.Future[None]) -> None:
-    if not future.done():
-        future.set_result(None)
