@@ -21,7 +21,7 @@ def main() -> NoReturn:
     env = dict(os.environ)
     argv = with_nominal_sizes(sys.argv[1:], env)
     path = env.get("RAYSAIL_RAY_LAUNCHER", "")
-    if path and not cold_reason(env):
+    if path and not cold_reason(argv, env):
         _hand_over(path, argv, env)
     _become_real(argv, env)
 

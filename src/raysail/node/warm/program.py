@@ -58,6 +58,7 @@ def become(request: Mapping[str, Any], fds: list[int]) -> None:
     random.seed()
     _use_address()
     _reconfigure(old, new)
+    _draw_new_ids()
 
 
 def run() -> int:
@@ -80,6 +81,19 @@ def _use_address() -> None:
     reload = getattr(ctypes.CDLL(None), "raysail_preload_reload", None)
     if reload is not None:
         reload()
+
+
+def _draw_new_ids() -> None:
+    """Ray's C++ generator has been seeded before the fork: each `ray start` would draw the same node id."""
+    ray = importlib.import_module("ray")
+    real = ray.NodeID
+
+    class NodeID(real):  # type: ignore[misc, valid-type]
+        @classmethod
+        def from_random(cls) -> Any:
+            return real(os.urandom(real.size()))
+
+    ray.NodeID = NodeID
 
 
 def _reconfigure(old: Mapping[str, str], new: Mapping[str, str]) -> None:

@@ -19,8 +19,14 @@ COLD_VARIABLES: Final = ("RAY_USE_TLS", "RAY_ENABLE_K8S_TOKEN_AUTH", "RAYSAIL_NO
 """Settings that Ray reads while it is imported, in ways that cannot be repeated after the fork."""
 
 
-def cold_reason(env: Mapping[str, str]) -> str:
-    """Why the environment needs a Ray of its own; empty if it does not."""
+WARM_COMMANDS: Final = ("start", "stop", "health-check", "kuberay-autoscaler", "job", "status", "drain-node", "get-auth-token", "--version")
+"""What is run from the launcher. Others may become drivers, and Ray's C++ generator of random ids would give the same ones after each fork."""
+
+
+def cold_reason(argv: Sequence[str], env: Mapping[str, str]) -> str:
+    """Why this needs a Ray of its own; empty if it does not."""
+    if not argv or argv[0] not in WARM_COMMANDS:
+        return "this command is not run warm"
     found = [name for name in COLD_VARIABLES if env.get(name, "0") not in ("", "0", "false")]
     return f"{', '.join(found)} is set" if found else ""
 

@@ -87,7 +87,7 @@ def _handle(link: socket.socket) -> int:
         data += chunk
         fds += received
     request: dict[str, Any] = json.loads(data)
-    reason = cold_reason(request["env"])
+    reason = cold_reason(request["argv"], request["env"])
     peer = struct.unpack("3i", link.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))[0]
     machine_proc = os.open("/proc", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
