@@ -109,7 +109,9 @@ class Cluster:
 async def cluster(*controllers: str, volumes_folder: Path | None = None, **options: Any) -> AsyncIterator[Cluster]:
     async with embedded_api(port=None, **options) as api:
         manager = Manager(api.client)
-        settings = BuiltinSettings(root_ca_pem="-----CA-----", volumes_folder=volumes_folder)
+        authority = api.folder / "published-ca.crt"
+        authority.write_text("-----CA-----")
+        settings = BuiltinSettings(root_ca_file=authority, volumes_folder=volumes_folder)
         builtin.register(manager, settings, controllers)
         manager.informer(PODS, Pod)
         await api.client.create(NAMESPACES, {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "ns"}})

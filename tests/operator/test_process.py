@@ -34,11 +34,12 @@ async def test_all_controllers_fit_on_one_manager() -> None:
         assert set(manager.backlogs()) >= {"binder", "job", "garbage-collector", "namespace"}
 
 
-async def test_works_until_told_to_stop() -> None:
+async def test_works_until_told_to_stop(tmp_path: Path) -> None:
     async with embedded_api(port=None) as api, asyncio.timeout(30):
         stop = asyncio.Event()
-        running = asyncio.create_task(run(settings(api.socket, "serviceaccount", builtin=BuiltinSettings(root_ca_pem="CA")), stop))
+        running = asyncio.create_task(run(settings(api.socket, "serviceaccount", builtin=BuiltinSettings(root_ca_file=tmp_path / "ca.crt")), stop))
         await api.client.create(NAMESPACES, {"metadata": {"name": "ns"}})
+        (tmp_path / "ca.crt").write_text("CA")  # made later than the process started
         informer = Informer(api.client, CONFIG_MAPS, ConfigMap)
         following = asyncio.create_task(informer.run())
         await informer.until(lambda: informer.get("ns", "kube-root-ca.crt") is not None)

@@ -49,7 +49,6 @@ def test_choosing_controllers(text: str, chosen: set[str]) -> None:
         (["--enable-leader-election=maybe"], "neither true nor false"),
         (["--metrics-addr=nowhere"], "not an address"),
         (["--config=/nonexistent.yaml"], "cannot read /nonexistent.yaml"),
-        (["--root-ca-file=/nonexistent.crt"], "cannot read /nonexistent.crt"),
         (["--queue-feature-gates=A"], "expected NAME=true"),
     ],
 )

@@ -97,7 +97,7 @@ def parse(arguments: Sequence[str], environment: Mapping[str, str] = os.environ)
         namespaces=tuple(part.strip() for part in namespaces.split(",") if part.strip()),
         ray=_ray(given, document, environment),
         queue=_queue(given),
-        builtin=BuiltinSettings(root_ca_pem=_read(given.root_ca_file), volumes_folder=given.volumes_folder),
+        builtin=BuiltinSettings(root_ca_file=given.root_ca_file, volumes_folder=given.volumes_folder),
         leader=_leader(given, file, connection),
         health_address=_address(given.health_probe_bind_address or file.text("probeAddr")),
         metrics_address=_address(given.metrics_addr or file.text("metricsAddr")),
@@ -173,15 +173,6 @@ def _address(text: str) -> str:
     if not separator or not port.isdigit():
         raise SettingsError(f"{text!r} is not an address such as 127.0.0.1:8080 or :8080")
     return f"{host}:{port}"
-
-
-def _read(path: Path | None) -> str:
-    if path is None:
-        return ""
-    try:
-        return path.read_text()
-    except OSError as error:
-        raise SettingsError(f"cannot read {path}: {error.strerror}") from error
 
 
 def _add(group: argparse._ArgumentGroup, name: str, **options: Any) -> None:

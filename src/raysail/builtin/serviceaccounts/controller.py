@@ -5,6 +5,8 @@ As k8s.io/kubernetes pkg/controller/serviceaccount and pkg/controller/certificat
 
 from __future__ import annotations
 
+import asyncio
+from pathlib import Path
 from typing import Final
 
 from raysail.api.core import ConfigMap, Namespace
@@ -22,15 +24,16 @@ _DESCRIPTION: Final = "Contains a CA bundle that can be used to verify the kube-
 
 def register(manager: Manager, settings: BuiltinSettings) -> None:
     """Adds it to a process. Without a certificate authority no ConfigMap is written."""
-    manager.add(ServiceAccounts(manager, settings.root_ca_pem).controller)
+    manager.add(ServiceAccounts(manager, settings.root_ca_file).controller)
 
 
 class ServiceAccounts:
     """Keys are ("", namespace)."""
 
-    def __init__(self, manager: Manager, root_ca_pem: str) -> None:
+    def __init__(self, manager: Manager, root_ca_file: Path | None) -> None:
         self._client = manager.client
-        self._root_ca_pem = root_ca_pem
+        self._root_ca_file = root_ca_file
+        self._root_ca_pem = ""
         self._namespaces = manager.informer(NAMESPACES, Namespace)
         self._accounts = manager.informer(SERVICE_ACCOUNTS, Object, field_selector=f"metadata.name={DEFAULT_ACCOUNT}", metadata_only=True)
         self._config_maps = manager.informer(CONFIG_MAPS, ConfigMap, field_selector=f"metadata.name={ROOT_CA_CONFIG_MAP}")
@@ -57,8 +60,10 @@ class ServiceAccounts:
         return None
 
     async def _publish_ca(self, namespace: str) -> None:
-        if not self._root_ca_pem:
+        if self._root_ca_file is None:
             return
+        if not self._root_ca_pem:
+            self._root_ca_pem = await asyncio.to_thread(self._root_ca_file.read_text)
         present = self._config_maps.get(namespace, ROOT_CA_CONFIG_MAP)
         data = {"ca.crt": self._root_ca_pem}
         if present is None:
