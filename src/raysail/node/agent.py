@@ -132,7 +132,7 @@ class Agent:
             await asyncio.sleep(_GATHER_SECONDS)
             self._network_changed.clear()
             services, slices = self.content.services.list(), self.content.slices.list()
-            self.proxy.update(routes(services, slices, self.settings.service_cidr))
+            self.proxy.update(routes(services, slices, self.settings.service_cidr, self.settings.api_host))
             known = names.records(services, slices)
             if known != self._records:
                 self._records = known

@@ -26,8 +26,11 @@ _CHUNK: Final = 1 << 16
 _RETRY_SECONDS: Final = 1.0
 
 
-def routes(services: Iterable[Service], slices: Iterable[EndpointSlice], cidr: str) -> dict[Listen, tuple[Backend, ...]]:
-    """Which address and port stands for which Pods. Pure. Services outside the instance's range are not ours to serve."""
+def routes(services: Iterable[Service], slices: Iterable[EndpointSlice], cidr: str, api_host: str = "") -> dict[Listen, tuple[Backend, ...]]:
+    """Which address and port stands for which Pods. Pure. Services outside the instance's range are not ours to serve.
+
+    Nor is the API's own address (Service `kubernetes`): taken while the API is away, it could not come back.
+    """
     network = ipaddress.ip_network(cidr)
     by_service: dict[tuple[str, str], list[EndpointSlice]] = {}
     for slice_ in slices:
@@ -36,7 +39,7 @@ def routes(services: Iterable[Service], slices: Iterable[EndpointSlice], cidr: s
     found: dict[Listen, tuple[Backend, ...]] = {}
     for service in services:
         address = service.spec.cluster_ip
-        if not address or service.spec.headless or ipaddress.ip_address(address) not in network:
+        if not address or address == api_host or service.spec.headless or ipaddress.ip_address(address) not in network:
             continue
         for port in service.spec.ports or ():
             if (port.protocol or "TCP") == "TCP":
