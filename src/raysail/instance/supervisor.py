@@ -107,7 +107,10 @@ class Supervisor:
         except ChildProcessError:
             code = None  # adopted from an earlier supervisor: its exit code is not ours to read
         lasted = time.monotonic() - component.started
-        component.pause_seconds = 0.0 if lasted > _STEADY_SECONDS else min(_LONGEST_PAUSE_SECONDS, component.pause_seconds * 2 or 0.2)
+        if code == -signal.SIGKILL or lasted > _STEADY_SECONDS:
+            component.pause_seconds = 0.0  # killed from outside, or long at work: not its habit to fail
+        else:
+            component.pause_seconds = min(_LONGEST_PAUSE_SECONDS, component.pause_seconds * 2 or 0.2)
         component.due = time.monotonic() + component.pause_seconds
         component.process = None
         log.warning(
