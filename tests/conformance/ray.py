@@ -27,8 +27,8 @@ from tests.support.embedded import ApiProcess, short_folder
 
 ROOT = Path(__file__).parents[2]
 _SUMMARY = re.compile(r"^(\d+) passed, (\d+) failed")
-_DISABLED = ("ServiceAccounts", "RayAdmission", "DefaultStorageClass")
-"""Not there when the recordings were made: service accounts in Pods, KubeRay's webhooks, a storage class."""
+_DISABLED = ("ServiceAccounts", "RayRules", "QueueRules", "DefaultStorageClass")
+"""Not there when the recordings were made: service accounts in Pods, the webhooks of KubeRay and Kueue, a storage class."""
 _GATEWAY = ("gatewayclasses", "gateways", "httproutes", "grpcroutes", "referencegrants", "backendtlspolicies")
 
 
