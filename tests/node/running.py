@@ -152,8 +152,8 @@ async def machine(nodes: str = "cpu=4,memory=8Gi", capabilities: Capabilities | 
     """The API and an agent; at the end every Pod is removed."""
     home = Path(tempfile.mkdtemp(prefix="rsnode-"))
     try:
-        async with embedded_api(home / "api", port=None, install_crds=False) as api:
-            await _namespace_contents(api.client)
+        async with embedded_api(home / "api", port=None, install_crds=False, service_cidr="127.98.0.0/20") as api:
+            await namespace_contents(api.client)
             options = {"warm_ray": False, "pod_cidr": "127.98.128.0/17", "service_cidr": "127.98.0.0/20", **options}
             settings = NodeSettings(home / "node", home / "run", api.socket, nodes=parse_nodes(nodes, "testnode"), **options)
             async with agent_running(settings, capabilities) as agent:
@@ -161,19 +161,19 @@ async def machine(nodes: str = "cpu=4,memory=8Gi", capabilities: Capabilities | 
                 try:
                     yield created
                 finally:
-                    await _remove_all(created)
+                    await remove_all(created)
     finally:
         shutil.rmtree(home, ignore_errors=True)
 
 
-async def _namespace_contents(client: HttpClient) -> None:
+async def namespace_contents(client: HttpClient) -> None:
     """What controllers put into each namespace."""
     await client.create(SERVICE_ACCOUNTS, {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "default"}}, "default")
     root = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "kube-root-ca.crt"}, "data": {"ca.crt": "-"}}
     await client.create(CONFIG_MAPS, root, "default")
 
 
-async def _remove_all(created: Machine) -> None:
+async def remove_all(created: Machine) -> None:
     for worker in list(created.agent.workers.values()):
         meta = worker.pod.metadata
         with contextlib.suppress(Exception):

@@ -66,7 +66,9 @@ async def test_a_missing_command_is_a_start_error(here: Machine) -> None:
 
 async def test_environment_and_volumes_come_from_other_objects(here: Machine) -> None:
     await here.client.create(
-        CONFIG_MAPS, {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "settings"}, "data": {"color": "red", "file.txt": "text"}}, "default"
+        CONFIG_MAPS,
+        {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "settings"}, "data": {"color": "red", "file.txt": "text"}},
+        "default",
     )
     secret = {"password": base64.b64encode(b"sesame").decode()}
     await here.client.create(SECRETS, {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "keys"}, "data": secret}, "default")
@@ -112,7 +114,12 @@ async def test_environment_and_volumes_come_from_other_objects(here: Machine) ->
 async def test_init_containers_come_first_and_sidecars_stay(here: Machine) -> None:
     inits = [
         shell("echo one > /shared/order", "first", volumeMounts=[{"name": "s", "mountPath": "/shared"}]),
-        shell("echo side >> /shared/order; trap 'exit 0' TERM; sleep 100 & wait", "side", restartPolicy="Always", volumeMounts=[{"name": "s", "mountPath": "/shared"}]),
+        shell(
+            "echo side >> /shared/order; trap 'exit 0' TERM; sleep 100 & wait",
+            "side",
+            restartPolicy="Always",
+            volumeMounts=[{"name": "s", "mountPath": "/shared"}],
+        ),
         shell("echo two >> /shared/order", "second", volumeMounts=[{"name": "s", "mountPath": "/shared"}]),
     ]
     main = shell("cat /shared/order", volumeMounts=[{"name": "s", "mountPath": "/shared"}])
@@ -124,7 +131,9 @@ async def test_init_containers_come_first_and_sidecars_stay(here: Machine) -> No
 
 async def test_a_liveness_probe_restarts_and_a_readiness_probe_gates(here: Machine) -> None:
     probe = {"exec": {"command": ["cat", "/tmp/alive"]}, "periodSeconds": 1, "failureThreshold": 1}
-    container = shell("touch /tmp/alive; sleep 0.5; rm /tmp/alive; sleep 60", livenessProbe={**probe, "initialDelaySeconds": 1}, readinessProbe=probe)
+    container = shell(
+        "touch /tmp/alive; sleep 0.5; rm /tmp/alive; sleep 60", livenessProbe={**probe, "initialDelaySeconds": 1}, readinessProbe=probe
+    )
     await here.create("probed", [container], terminationGracePeriodSeconds=1)
     await here.until("probed", ready)
     pod = await here.until("probed", lambda p: p["status"]["containerStatuses"][0]["restartCount"] == 1)
@@ -135,7 +144,12 @@ async def test_a_liveness_probe_restarts_and_a_readiness_probe_gates(here: Machi
 async def test_out_of_memory_is_an_oom_kill(here: Machine) -> None:
     if not here.agent.host.capabilities.cgroups.memory:
         pytest.skip("no memory cgroup can be written here")
-    hog = {"name": "main", "image": "x", "command": ["python", "-c", "x = bytearray(200 << 20); print(len(x))"], "resources": {"limits": {"memory": "64Mi"}}}
+    hog = {
+        "name": "main",
+        "image": "x",
+        "command": ["python", "-c", "x = bytearray(200 << 20); print(len(x))"],
+        "resources": {"limits": {"memory": "64Mi"}},
+    }
     await here.create("hog", [hog], restartPolicy="Never")
     pod = await here.until("hog", phase("Failed"))
     ended = pod["status"]["containerStatuses"][0]["state"]["terminated"]

@@ -87,7 +87,10 @@ class Capabilities:
             ),
             Capability("cgroup cpu weights", self.cgroups.cpu, self.cgroups.detail, "Pods share the CPUs without regard to their requests"),
             Capability(
-                "GPUs", bool(self.gpus), ", ".join(f"{g.index}: {g.name}" for g in self.gpus) or "none found", "Pods that ask for nvidia.com/gpu stay pending"
+                "GPUs",
+                bool(self.gpus),
+                ", ".join(f"{g.index}: {g.name}" for g in self.gpus) or "none found",
+                "Pods that ask for nvidia.com/gpu stay pending",
             ),
         ]
 

@@ -32,7 +32,9 @@ async def run_command(supervisor: Supervisor, container: str, argv: Sequence[str
         os.close(null)
         os.close(write)
     reader = asyncio.StreamReader()
-    transport, _ = await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), os.fdopen(read, "rb", 0))
+    transport, _ = await asyncio.get_running_loop().connect_read_pipe(
+        lambda: asyncio.StreamReaderProtocol(reader), os.fdopen(read, "rb", 0)
+    )
     output = bytearray()
     try:
         reading = asyncio.create_task(_keep(reader, output))

@@ -6,7 +6,6 @@ The files are links into `..data`, which is itself a link to a folder with the p
 from __future__ import annotations
 
 import contextlib
-import os
 import shutil
 import tempfile
 from collections.abc import Mapping
@@ -32,7 +31,7 @@ def write_folder(folder: Path, files: Mapping[str, File]) -> bool:
     data = folder / "..data"
     if data.is_symlink() and _same(data.resolve(), files):
         return False
-    old = folder / os.readlink(data) if data.is_symlink() else None
+    old = folder / data.readlink() if data.is_symlink() else None
     fresh = Path(tempfile.mkdtemp(prefix="..", dir=folder))
     fresh.chmod(0o755)
     for name, file in files.items():
@@ -62,4 +61,7 @@ def _same(folder: Path, files: Mapping[str, File]) -> bool:
     present = {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
     if present != set(files):
         return False
-    return all((folder / name).read_bytes() == file.content and (folder / name).stat().st_mode & 0o7777 == file.mode for name, file in files.items())
+    return all(
+        (folder / name).read_bytes() == file.content and (folder / name).stat().st_mode & 0o7777 == file.mode
+        for name, file in files.items()
+    )

@@ -85,6 +85,6 @@ async def _start(python: str, path: Path, settings: NodeSettings, capabilities: 
     logger.info("warm launcher for %s started, pid %d", python, process.pid)
     # Pods connect as soon as the socket is there, long before Ray is imported.
     for _ in range(200):
-        if path.exists() or process.returncode is not None:
+        if process.returncode is not None or await asyncio.to_thread(path.exists):
             return
         await asyncio.sleep(0.01)

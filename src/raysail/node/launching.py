@@ -149,7 +149,11 @@ def specification(
     if capabilities.sandbox:
         mounts += cgroup_mounts
         mounts += _own_mounts(pod, container, place, settings, private, termination, {m["target"] for m in mounts}, python)
-        if container.working_dir and not Path(cwd).is_dir() and not any(cwd == m["target"] or cwd.startswith(m["target"] + "/") for m in mounts):
+        if (
+            container.working_dir
+            and not Path(cwd).is_dir()
+            and not any(cwd == m["target"] or cwd.startswith(m["target"] + "/") for m in mounts)
+        ):
             work = own / f"{number}.work"
             work.mkdir(exist_ok=True)
             mounts.append({"source": str(work), "target": cwd})
@@ -170,6 +174,7 @@ def specification(
         "log_max_bytes": settings.log_max_bytes,
         "log_files": settings.log_files,
         "stdin": container.stdin,
+        "stdin_once": container.stdin_once,
         "tty": container.tty,
         "termination_message": str(termination),
     }

@@ -165,9 +165,7 @@ def _starts(pod: Pod, seen: Seen, now: datetime) -> tuple[list[Action], list[dat
     ready = initialized(pod, seen)
     for container in inits(pod):
         attempt = seen.last(container.name)
-        if is_sidecar(container):
-            wanted.append((container, True))
-        elif not ready and not _passed(container, attempt):
+        if is_sidecar(container) or (not ready and not _passed(container, attempt)):
             wanted.append((container, True))
         if not ready and not _passed(container, attempt):
             break

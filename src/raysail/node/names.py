@@ -52,8 +52,7 @@ def hosts_file(pod: Pod, address: str, hostname: str, known: Mapping[tuple[str, 
     if address:
         full = f"{hostname}.{pod.spec.subdomain}.{namespace}.svc.{domain}\t" if pod.spec.subdomain else ""
         lines.append(f"{address}\t{full}{hostname}")
-    for alias in pod.spec.host_aliases or ():
-        lines.append(f"{alias.ip}\t{' '.join(alias.hostnames or ())}")
+    lines += [f"{alias.ip}\t{' '.join(alias.hostnames or ())}" for alias in pod.spec.host_aliases or ()]
     for (where, name), addresses in sorted(known.items()):
         names = [f"{name}.{where}.svc.{domain}", f"{name}.{where}.svc", f"{name}.{where}"]
         if where == namespace:

@@ -108,7 +108,12 @@ class Presence:
         except StatusError as error:
             if not is_not_found(error):
                 raise
-            lease = {"apiVersion": LEASES.api_version, "kind": "Lease", "metadata": {"name": name, "namespace": LEASE_NAMESPACE}, "spec": spec}
+            lease = {
+                "apiVersion": LEASES.api_version,
+                "kind": "Lease",
+                "metadata": {"name": name, "namespace": LEASE_NAMESPACE},
+                "spec": spec,
+            }
             try:
                 await self._client.create(LEASES, lease, LEASE_NAMESPACE)
             except StatusError as second:

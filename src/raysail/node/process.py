@@ -21,7 +21,7 @@ from raysail.node.agent import Agent
 from raysail.node.capabilities import find_capabilities
 from raysail.node.kubelet import serve
 from raysail.node.launcher import keep_launcher
-from raysail.node.settings import NodeSettings, NodesError, parse_nodes
+from raysail.node.settings import NodesError, NodeSettings, parse_nodes
 
 logger = logging.getLogger(__name__)
 

@@ -26,7 +26,9 @@ _CHUNK: Final = 1 << 16
 _RETRY_SECONDS: Final = 1.0
 
 
-def routes(services: Iterable[Service], slices: Iterable[EndpointSlice], cidr: str, api_host: str = "") -> dict[Listen, tuple[Backend, ...]]:
+def routes(
+    services: Iterable[Service], slices: Iterable[EndpointSlice], cidr: str, api_host: str = ""
+) -> dict[Listen, tuple[Backend, ...]]:
     """Which address and port stands for which Pods. Pure. Services outside the instance's range are not ours to serve.
 
     Nor is the API's own address (Service `kubernetes`): taken while the API is away, it could not come back.
@@ -94,7 +96,9 @@ class Proxy:
         complete = True
         for listen in set(self._routes) - set(self._servers):
             try:
-                self._servers[listen] = await asyncio.start_server(self._handler(listen), listen[0], listen[1], reuse_address=True, backlog=512)
+                self._servers[listen] = await asyncio.start_server(
+                    self._handler(listen), listen[0], listen[1], reuse_address=True, backlog=512
+                )
             except OSError as error:
                 logger.warning("service address %s:%d cannot be served: %s", *listen, error.strerror)
                 complete = False

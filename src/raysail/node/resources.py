@@ -67,5 +67,5 @@ def object_store_bytes(memory_bytes: int) -> int:
 
 
 def gpu_count(container: Container) -> int:
-    """limits of nvidia.com/gpu."""
+    """Limits of nvidia.com/gpu."""
     return parse((container.resources.limits or {}).get("nvidia.com/gpu", 0))

@@ -81,10 +81,9 @@ class Supervisor:
             )
         finally:
             os.close(log)
-        assert process.stdout is not None
         try:
             async with asyncio.timeout(_START_SECONDS):
-                line = await process.stdout.readline()
+                line = await process.stdout.readline() if process.stdout is not None else b""
         except TimeoutError as error:
             process.kill()
             raise SandboxError(f"the Pod's supervisor did not start within {_START_SECONDS:g} s") from error

@@ -114,7 +114,7 @@ def _states(
     if last.live:
         return {"running": {"startedAt": format_time(last.started_at or now)}}, before
     ended = _terminated(pod, container, last)
-    if pod.metadata.deletion_timestamp is None and not pod.status.phase == FAILED and will_restart(pod, container, last, init=init):
+    if pod.metadata.deletion_timestamp is None and pod.status.phase != FAILED and will_restart(pod, container, last, init=init):
         if blocked:
             return _waiting(*blocked), ended
         until = backoff_until(last)
@@ -182,7 +182,11 @@ def _condition(
     kind: str, holds: bool, reason: str, message: str, now: datetime, present: Condition | None, generation: int
 ) -> dict[str, Any]:
     status = "True" if holds else "False"
-    since = present.last_transition_time if present is not None and present.status == status and present.last_transition_time else format_time(now)
+    since = (
+        present.last_transition_time
+        if present is not None and present.status == status and present.last_transition_time
+        else format_time(now)
+    )
     # None removes what the condition said before: the patch is merged by type.
     return {
         "type": kind,
@@ -216,7 +220,9 @@ def _covers(present: Any, wanted: Any) -> bool:
         extra = set(present) - set(wanted) if set(wanted) & {"waiting", "running", "terminated"} else set()
         return not extra and all(_covers(present.get(key), value) for key, value in wanted.items())
     if isinstance(wanted, list):
-        return isinstance(present, list) and len(present) == len(wanted) and all(_covers(p, w) for p, w in zip(present, wanted, strict=True))
+        return (
+            isinstance(present, list) and len(present) == len(wanted) and all(_covers(p, w) for p, w in zip(present, wanted, strict=True))
+        )
     if wanted is None or wanted in ("", 0):
         return not present or present == wanted
     return bool(present == wanted)

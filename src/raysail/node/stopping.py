@@ -26,12 +26,16 @@ async def run_hook(handler: LifecycleHandler, container: Container, supervisor: 
         argv = list(handler.exec.command or ())
         code, output = await run_command(supervisor, container.name, argv)
         if code != 0:
-            raise HookFailedError(f"Exec lifecycle hook ({argv}) for Container {container.name!r} failed - exit code {code}, message: {output!r}")
+            raise HookFailedError(
+                f"Exec lifecycle hook ({argv}) for Container {container.name!r} failed - exit code {code}, message: {output!r}"
+            )
     elif handler.http_get is not None:
         get = handler.http_get
         try:
             port = port_number(get.port or 80, ports_of(container))
-            success, found = await http_get(get.scheme, get.host or address, port, get.path, {h.name: h.value for h in get.http_headers or ()})
+            success, found = await http_get(
+                get.scheme, get.host or address, port, get.path, {h.name: h.value for h in get.http_headers or ()}
+            )
         except (OSError, aiohttp.ClientError, ValueError) as error:
             success, found = False, str(error)
         if not success:

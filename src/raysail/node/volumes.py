@@ -90,7 +90,9 @@ def prepare(pods: Path, pod: Pod, objects: Objects) -> None:
             _check_host_path(volume.name, Path(volume.host_path.path), volume.host_path.type or "")
         elif volume.persistent_volume_claim is not None or volume.ephemeral is not None:
             if objects.claim_path(claim_name(pod, volume)) is None:
-                raise VolumeError(f'MountVolume.SetUp failed for volume "{volume.name}" : persistentvolumeclaim "{claim_name(pod, volume)}" is not bound')
+                raise VolumeError(
+                    f'MountVolume.SetUp failed for volume "{volume.name}" : persistentvolumeclaim "{claim_name(pod, volume)}" is not bound'
+                )
         elif volume.empty_dir is not None:
             folder.mkdir(parents=True, exist_ok=True)
             folder.chmod(0o777)
@@ -238,7 +240,13 @@ def _check_host_path(volume: str, path: Path, kind: str) -> None:
     if kind == "FileOrCreate":
         path.touch(exist_ok=True, mode=0o644)
         return
-    checks = {"Directory": stat.S_ISDIR, "File": stat.S_ISREG, "Socket": stat.S_ISSOCK, "CharDevice": stat.S_ISCHR, "BlockDevice": stat.S_ISBLK}
+    checks = {
+        "Directory": stat.S_ISDIR,
+        "File": stat.S_ISREG,
+        "Socket": stat.S_ISSOCK,
+        "CharDevice": stat.S_ISCHR,
+        "BlockDevice": stat.S_ISBLK,
+    }
     if not path.exists():
         if kind == "":
             path.mkdir(parents=True, exist_ok=True)  # container runtimes make the missing source of a bind mount

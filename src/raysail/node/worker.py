@@ -45,7 +45,14 @@ _VOLUME_SECONDS: Final = 60.0
 class PodWorker:
     """Runs one Pod. `current` gives its newest version, None when the API has it no more; `hosts` the text of its hosts file."""
 
-    def __init__(self, host: Host, pod: Pod, current: Callable[[], Pod | None], absorb: Callable[[dict[str, Any]], object], hosts: Callable[[Pod, str], str]) -> None:
+    def __init__(
+        self,
+        host: Host,
+        pod: Pod,
+        current: Callable[[], Pod | None],
+        absorb: Callable[[dict[str, Any]], object],
+        hosts: Callable[[Pod, str], str],
+    ) -> None:
         self.host = host
         self.pod = pod
         self.uid = pod.metadata.uid
@@ -104,7 +111,7 @@ class PodWorker:
             with contextlib.suppress(ConfigError):  # said when its first container is made
                 self._python = launching.python_of(self.pod, self.host.settings)
             if self.record is not None:
-                await self._adopt()
+                await self._adopt(self.record)
             self._spawn("volumes", self._keep_volumes())
             while not self._gone:
                 self._wake.clear()
@@ -211,7 +218,13 @@ class PodWorker:
         try:
             if self.record is None:
                 self.record = records.PodRecord(
-                    pod.metadata.namespace, pod.metadata.name, self.uid, pod.spec.node_name, self._take_address(), time.time(), self._take_gpus()
+                    pod.metadata.namespace,
+                    pod.metadata.name,
+                    self.uid,
+                    pod.spec.node_name,
+                    self._take_address(),
+                    time.time(),
+                    self._take_gpus(),
                 )
                 records.write_record(self.folder, self.record)
             for name in ("shm", "home", "containers", "logs", "volumes"):
@@ -255,10 +268,9 @@ class PodWorker:
         self.host.gpus_taken[self.uid] = {uuid for uuids in given.values() for uuid in uuids}
         return given
 
-    async def _adopt(self) -> None:
+    async def _adopt(self, record: records.PodRecord) -> None:
         """Goes on with a Pod that an earlier agent has started."""
-        assert self.record is not None
-        self.host.gpus_taken[self.uid] = {uuid for uuids in self.record.gpus.values() for uuid in uuids}
+        self.host.gpus_taken[self.uid] = {uuid for uuids in record.gpus.values() for uuid in uuids}
         arrived = asyncio.Event()
         self._spawn("watch", self._watch(arrived))
         await arrived.wait()

@@ -101,6 +101,16 @@ async def read_log(folder: Path, number: int, options: LogOptions, live: Callabl
                 yield line
 
 
+def from_now(folder: Path, number: int, live: Callable[[], bool]) -> AsyncGenerator[Line]:
+    """What is written after this call, until the container has ended."""
+    path = folder / f"{number}.log"
+    try:
+        status = path.stat()
+    except FileNotFoundError:
+        return _follow(path, (0, 0), live)
+    return _follow(path, (status.st_ino, status.st_size), live)
+
+
 def _present(folder: Path, name: str, options: LogOptions) -> tuple[list[Line], tuple[int, int]]:
     """The entries that are there, and (inode, offset) up to which they were read."""
     newest = folder / name

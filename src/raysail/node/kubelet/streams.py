@@ -13,9 +13,9 @@ from functools import partial
 from typing import Any, Final
 
 import orjson
-from aiohttp import WSMsgType, web
+from aiohttp import WSCloseCode, WSMsgType, web
 
-from raysail.node.kubelet.logs import LogOptions, read_log
+from raysail.node.kubelet.logs import from_now
 from raysail.node.sandbox import Running, SandboxError
 from raysail.node.worker import PodWorker
 
@@ -23,6 +23,8 @@ PROTOCOLS: Final = ("v5.channel.k8s.io", "v4.channel.k8s.io")
 _STDIN, _STDOUT, _STDERR, _RESULT, _RESIZE, _CLOSE = 0, 1, 2, 3, 4, 255
 _CHUNK: Final = 1 << 15
 _DRAIN_SECONDS: Final = 0.5
+_CLOSE_CAUSE_BYTES: Final = 123
+"""The longest text that a WebSocket's close frame carries (RFC 6455, 5.5)."""
 
 
 class Channels:
@@ -163,7 +165,13 @@ async def attach(request: web.Request, worker: PodWorker, container: str) -> web
     socket = web.WebSocketResponse(protocols=PROTOCOLS, max_msg_size=64 << 20)
     await socket.prepare(request)
     channels = Channels(socket)
-    taken = -1
+    number = worker.newest_attempt(container)
+    if number < 0 or not worker.is_live(container, number):
+        await channels.send(_RESULT, failure(f"unable to attach: container {container} is not running", "InternalError", 500))
+        await socket.close()
+        return socket
+    # Before any input is taken: what it leads to must not be missed.
+    lines = from_now(worker.folder / "logs" / container, number, lambda: worker.is_live(container, number))
     if _flag(request.query.get("stdin") or request.query.get("input")):
         with contextlib.suppress(SandboxError):  # it has no stdin: what is typed goes nowhere, as in Kubernetes
             taken = await worker.supervisor.input_of(container)
@@ -171,12 +179,10 @@ async def attach(request: web.Request, worker: PodWorker, container: str) -> web
             channels.input_fd = taken
             if os.isatty(taken):
                 channels.terminal_fd = taken
-    number = worker.newest_attempt(container)
-    options = LogOptions(follow=True, tail_lines=0)
     receiving = asyncio.create_task(channels.receive())
 
     async def output() -> None:
-        async for line in read_log(worker.folder / "logs" / container, number, options, lambda: worker.is_live(container, number)):
+        async for line in lines:
             await channels.send(_STDERR if line.stream == b"stderr" else _STDOUT, line.shown(timestamps=False))
 
     writing = asyncio.create_task(output())
@@ -197,14 +203,16 @@ async def attach(request: web.Request, worker: PodWorker, container: str) -> web
 
 
 async def port_forward(request: web.Request, worker: PodWorker, port: int) -> web.StreamResponse:
-    """One connection to a port of the Pod: binary messages both ways."""
+    """One connection to a port of the Pod: binary messages both ways. A port that nothing listens on closes it with 1011 and the cause."""
     address = worker.address or "127.0.0.1"
+    socket = web.WebSocketResponse(max_msg_size=64 << 20)
+    await socket.prepare(request)
     try:
         reader, writer = await asyncio.open_connection(address, port)
     except OSError as error:
-        raise web.HTTPBadGateway(text=f"failed to connect to port {port} of the Pod at {address}: {error.strerror or error}") from error
-    socket = web.WebSocketResponse(max_msg_size=64 << 20)
-    await socket.prepare(request)
+        cause = f"failed to connect to {address}:{port}: {os.strerror(error.errno) if error.errno else error}"
+        await socket.close(code=WSCloseCode.INTERNAL_ERROR, message=cause.encode()[:_CLOSE_CAUSE_BYTES])
+        return socket
 
     async def to_pod() -> None:
         async for message in socket:

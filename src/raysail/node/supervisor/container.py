@@ -181,7 +181,7 @@ def execute(spec: dict[str, Any], stdin: int, outputs: tuple[int, int]) -> None:
     except OSError as error:
         raise StartError("StartError", f'chdir to working directory "{folder}": {error.strerror}') from error
     try:
-        os.execvpe(argv[0], argv, environment)
+        os.execvpe(argv[0], argv, environment)  # noqa: S606 - the Pod's own command
     except FileNotFoundError as error:
         place = "no such file or directory" if "/" in argv[0] else "executable file not found in $PATH"
         raise StartError("StartError", f'exec: "{argv[0]}": {place}') from error
@@ -243,7 +243,7 @@ def children_of(root: int) -> list[int]:
     for name in os.listdir("/proc"):
         if name.isdigit():
             try:
-                with open(f"/proc/{name}/stat") as file:  # noqa: PTH123 - pathlib is not worth its memory here
+                with open(f"/proc/{name}/stat") as file:
                     parent = int(file.read().rpartition(")")[2].split()[1])
             except (FileNotFoundError, ProcessLookupError):
                 continue
@@ -259,7 +259,7 @@ def children_of(root: int) -> list[int]:
 
 def _is_zombie(pid: int) -> bool:
     try:
-        with open(f"/proc/{pid}/stat") as file:  # noqa: PTH123 - as above
+        with open(f"/proc/{pid}/stat") as file:
             return file.read().rpartition(")")[2].split()[0] == "Z"
     except (FileNotFoundError, ProcessLookupError):
         return True
@@ -281,7 +281,7 @@ def _empty(fd: int) -> None:
 
 
 def _write(path: str, text: str) -> None:
-    with open(path, "w") as file:  # noqa: PTH123 - as above
+    with open(path, "w") as file:
         file.write(text)
 
 

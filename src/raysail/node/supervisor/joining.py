@@ -37,7 +37,7 @@ def _joined(spec: dict[str, Any], first_process: int, fds: tuple[int, int, int],
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     signal.set_wakeup_fd(-1)
     for folder in spec.get("cgroups") or []:
-        with open(f"{folder}/cgroup.procs", "w") as file:  # noqa: PTH123 - pathlib is not worth its memory here
+        with open(f"{folder}/cgroup.procs", "w") as file:
             file.write("0")
     names = [(linux.CLONE_NEWPID, "pid")] if own_pids else []
     names += [(linux.CLONE_NEWNS, "mnt")] if spec.get("mount_namespace") else []

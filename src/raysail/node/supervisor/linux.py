@@ -53,8 +53,10 @@ def setns(fd: int, flags: int) -> None:
 
 
 def mount(source: str, target: str, kind: str = "", flags: int = 0, data: str = "") -> None:
-    """mount(2); the error names the target. Raises OSError."""
-    result = _libc.mount(os.fsencode(source), os.fsencode(target), os.fsencode(kind) or None, ctypes.c_ulong(flags), os.fsencode(data) or None)
+    """The system call of that name; its error names the target. Raises OSError."""
+    result = _libc.mount(
+        os.fsencode(source), os.fsencode(target), os.fsencode(kind) or None, ctypes.c_ulong(flags), os.fsencode(data) or None
+    )
     _check(result, f"mount {source} on {target}")
 
 
@@ -129,5 +131,5 @@ def enter_user_namespace(uid: int, gid: int) -> None:
     """
     unshare(CLONE_NEWUSER)
     for file, text in (("setgroups", "deny"), ("uid_map", f"{uid} {uid} 1"), ("gid_map", f"{gid} {gid} 1")):
-        with open(f"/proc/self/{file}", "w") as mapping:  # noqa: PTH123 - pathlib is not worth its memory here
+        with open(f"/proc/self/{file}", "w") as mapping:
             mapping.write(text)

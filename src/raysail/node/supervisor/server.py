@@ -9,6 +9,7 @@ One JSON line per connection asks; descriptors travel beside it. Requests (`op`)
 - `exec` name spec (object; argv, env, cwd, tty), with three descriptors (stdin, stdout, stderr) → `{"started": true}`, later `{"exit": code}`.
   Closing the connection before that kills the program.
 - `input` name → `{}` with a descriptor: the writing end of the container's stdin, or its terminal's master side.
+  With `stdin_once` it is the only one, given once: the program's stdin ends with it.
 - `shutdown` → ends all containers and itself, then closes the connection.
 
 State files: `containers/NAME/ATTEMPT.state`, JSON `{"running", "pid", "started_at", "finished_at", "exit_code", "oom_killed"}`, times in seconds
@@ -140,7 +141,7 @@ class Server:
             self._watchers.append(connection)
             return {"containers": self._states}
         if op == "start":
-            with open(request["spec"]) as file:  # noqa: PTH123 - pathlib is not worth its memory here
+            with open(request["spec"]) as file:
                 return self._start(name, int(request["attempt"]), json.load(file))
         if op == "signal":
             return self._signal(self._containers.get((name, int(request["attempt"]))), int(request["number"]))
@@ -251,6 +252,10 @@ class Server:
         if target is None or target.input < 0:
             return {"error": f"container {name} has no open stdin", "reason": "NoInput"}
         socket.send_fds(connection, [b"{}\n"], [target.input])
+        if target.spec.get("stdin_once") and not target.spec.get("tty"):
+            # The program's stdin ends when the first client's does: from now on only that client holds it open.
+            os.close(target.input)
+            target.input = -1
         return None
 
     def _running(self, name: str) -> _Container | None:
@@ -364,7 +369,7 @@ def _oom_kills(cgroups: list[str]) -> int:
     for folder in cgroups:
         for name in ("memory.events", "memory.oom_control"):
             try:
-                with open(f"{folder}/{name}") as file:  # noqa: PTH123 - as above
+                with open(f"{folder}/{name}") as file:
                     for line in file:
                         key, _, value = line.partition(" ")
                         if key == "oom_kill":

@@ -81,4 +81,4 @@ def _become_real(argv: list[str], env: dict[str, str]) -> NoReturn:
     if not os.path.exists(real):
         sys.stderr.write(f"ray: {real} is not there: install Ray into this environment, for example with `pip install 'raysail[ray]'`\n")
         sys.exit(127)
-    os.execve(real, [real, *argv], env)
+    os.execve(real, [real, *argv], env)  # noqa: S606 - the real `ray`

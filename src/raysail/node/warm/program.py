@@ -25,7 +25,13 @@ def join_pod(peer: int) -> None:
     _join_cgroups(peer)
     with contextlib.suppress(OSError):  # lowering takes rights; it is then the launcher's own
         _copy(f"/proc/{peer}/oom_score_adj", "/proc/self/oom_score_adj")
-    wanted = [("user", linux.CLONE_NEWUSER), ("uts", linux.CLONE_NEWUTS), ("ipc", linux.CLONE_NEWIPC), ("pid", linux.CLONE_NEWPID), ("mnt", linux.CLONE_NEWNS)]
+    wanted = [
+        ("user", linux.CLONE_NEWUSER),
+        ("uts", linux.CLONE_NEWUTS),
+        ("ipc", linux.CLONE_NEWIPC),
+        ("pid", linux.CLONE_NEWPID),
+        ("mnt", linux.CLONE_NEWNS),
+    ]
     opened = []
     for name, flag in wanted:
         path = f"/proc/{peer}/ns/{name}"
@@ -71,7 +77,7 @@ def run() -> int:
             return 0
         if isinstance(end.code, int):
             return end.code
-        print(end.code, file=sys.stderr)  # noqa: T201 - what the interpreter does with a text
+        print(end.code, file=sys.stderr)
         return 1
     return 0
 
@@ -131,7 +137,9 @@ def _reload_constants() -> None:
         return
     before = dict(vars(module))
     importlib.reload(module)
-    moved = {name: (before[name], value) for name, value in vars(module).items() if name.isupper() and name in before and before[name] != value}
+    moved = {
+        name: (before[name], value) for name, value in vars(module).items() if name.isupper() and name in before and before[name] != value
+    }
     if not moved:
         return
     for name, other in list(sys.modules.items()):
@@ -143,17 +151,17 @@ def _reload_constants() -> None:
 
 
 def _join_cgroups(peer: int) -> None:
-    with open(f"/proc/{peer}/cgroup") as file:  # noqa: PTH123 - kept small like the rest of this package
+    with open(f"/proc/{peer}/cgroup") as file:
         lines = file.read().splitlines()
     for line in lines:
         _, controllers, path = line.split(":", 2)
         if "/raysail" not in path:
             continue
         folder = f"/sys/fs/cgroup/{controllers}{path}" if controllers else f"/sys/fs/cgroup{path}"
-        with open(f"{folder}/cgroup.procs", "w") as file:  # noqa: PTH123 - as above
+        with open(f"{folder}/cgroup.procs", "w") as file:
             file.write("0")
 
 
 def _copy(source: str, target: str) -> None:
-    with open(source) as reading, open(target, "w") as writing:  # noqa: PTH123 - as above
+    with open(source) as reading, open(target, "w") as writing:
         writing.write(reading.read())

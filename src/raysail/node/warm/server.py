@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import gc
 import importlib
@@ -110,10 +111,8 @@ def _handle(link: socket.socket) -> int:
     link.sendall(encode({"started": True}))
     blocks = request["argv"][:1] == ["start"] and "--block" in request["argv"]
     code = _wait(link, pid, machine_proc if blocks else -1)
-    try:
+    with contextlib.suppress(OSError):  # whoever asked has been killed
         link.sendall(encode({"exit": code}))
-    except OSError:
-        pass  # whoever asked has been killed
     os._exit(0)
 
 
