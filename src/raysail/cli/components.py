@@ -5,9 +5,14 @@ from __future__ import annotations
 import os
 import secrets
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from raysail.api.selectors import SelectorError
 from raysail.instance.addresses import API_PORT, Addresses, claim
 from raysail.instance.home import Home, InstanceError, Settings, current
+
+if TYPE_CHECKING:
+    from raysail.api.kueue.admission.settings import AdmissionSettings
 
 
 def run_apiserver(home: Home) -> None:
@@ -31,12 +36,27 @@ def run_apiserver(home: Home) -> None:
                 pki=home.pki,
                 admin_tokens=(token,),
                 service_cidr=addresses.services,
+                queue_admission=_queue_admission(settings),
             )
         )
     except SocketInUseError as error:
         raise InstanceError(
             f"{error}: another program has taken the address of this instance; `raysail down` and `raysail up` choose a free one"
         ) from error
+
+
+def _queue_admission(settings: Settings) -> AdmissionSettings:
+    """What the API holds back at a job's creation must be what the controllers then queue: the same file says both."""
+    from raysail.api.kueue.admission.settings import AdmissionSettings
+    from raysail.operator.documents import read_document
+    from raysail.operator.settings import SettingsError
+
+    if not settings.queue_config:
+        return AdmissionSettings()
+    try:
+        return AdmissionSettings.from_configuration(read_document(Path(settings.queue_config)))
+    except (SettingsError, SelectorError) as error:
+        raise InstanceError(f"--queue-config: {error}") from error
 
 
 def _prepared(home: Home) -> Settings:
