@@ -49,6 +49,8 @@ class NodeState:
     used: Amounts = field(default_factory=dict)
     comparable: tuple[int, int] = (0, 0)
     pods: list[Pod] = field(default_factory=list)
+    repelling: list[Pod] = field(default_factory=list)
+    """Those that keep others away by anti-affinity: few, and looked at for every Pod."""
 
     def place(self, pod: Pod, requests: Amounts) -> None:
         """Counts a Pod as running here."""
@@ -57,6 +59,9 @@ class NodeState:
         cpu, memory = comparable_requests(pod.spec, requests)
         self.comparable = (self.comparable[0] + cpu, self.comparable[1] + memory)
         self.pods.append(pod)
+        affinity = pod.spec.affinity
+        if affinity is not None and affinity.pod_anti_affinity is not None:
+            self.repelling.append(pod)
 
     def lacks(self, requests: Amounts) -> list[str]:
         """kube-scheduler's words for what is missing."""
@@ -178,17 +183,25 @@ def _affinity_faults(pod: Pod, state: NodeState, states: Sequence[NodeState]) ->
         if any(term_selects_pod(term, namespace, other.metadata) for other in _domain(state, states, term.topology_key)):
             return ["node(s) didn't match pod anti-affinity rules"]
     for other_state in states:
-        for other in other_state.pods:
-            other_affinity = other.spec.affinity
-            if other_affinity is None or other_affinity.pod_anti_affinity is None:
-                continue
-            for term in other_affinity.pod_anti_affinity.required_during_scheduling_ignored_during_execution or ():
-                same = _label(state, term.topology_key) is not None and _label(state, term.topology_key) == _label(
-                    other_state, term.topology_key
-                )
-                if same and term_selects_pod(term, other.metadata.namespace, pod.metadata):
-                    return ["node(s) didn't satisfy existing pods anti-affinity rules"]
+        for other in other_state.repelling:
+            if _repels(other, other_state, pod, state):
+                return ["node(s) didn't satisfy existing pods anti-affinity rules"]
     return []
+
+
+def _repels(other: Pod, there: NodeState, pod: Pod, here: NodeState) -> bool:
+    affinity = other.spec.affinity
+    if affinity is None or affinity.pod_anti_affinity is None:
+        return False
+    for term in affinity.pod_anti_affinity.required_during_scheduling_ignored_during_execution or ():
+        domain = _label(here, term.topology_key)
+        if (
+            domain is not None
+            and domain == _label(there, term.topology_key)
+            and term_selects_pod(term, other.metadata.namespace, pod.metadata)
+        ):
+            return True
+    return False
 
 
 def _domain(state: NodeState, states: Sequence[NodeState], topology_key: str) -> list[Pod]:
