@@ -60,7 +60,9 @@ class Agent:
     async def succeed(self, pod: Pod) -> None:
         await asyncio.sleep(0.05)
         with contextlib.suppress(StatusError):
-            await self.client.patch(PODS, pod.metadata.name, {"status": {"phase": "Succeeded"}}, pod.metadata.namespace, subresource="status")
+            await self.client.patch(
+                PODS, pod.metadata.name, {"status": {"phase": "Succeeded"}}, pod.metadata.namespace, subresource="status"
+            )
 
 
 @pytest.mark.slow

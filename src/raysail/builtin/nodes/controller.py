@@ -28,6 +28,8 @@ class NodeLifecycle:
     def __init__(self, manager: Manager) -> None:
         self._client = manager.client
         self._clock = manager.clock
+        self._reachability = manager.reachability
+        self._listening_since = manager.clock.now()
         self._nodes = manager.informer(NODES, Node)
         self._leases = manager.informer(LEASES, Lease)
         self.controller = Controller("node-lifecycle", self.reconcile)
@@ -40,7 +42,10 @@ class NodeLifecycle:
             return None
         lease = self._leases.get(NODE_LEASES, node.metadata.name)
         now = self._clock.now()
-        silent = is_silent(node, lease, now)
+        if not self._reachability.reachable:
+            self._listening_since = now
+            return 1.0
+        silent = is_silent(lease, self._listening_since, now)
         meta = node.metadata
         try:
             if silent and (lost := unknown_conditions(node, now)):

@@ -21,11 +21,14 @@ GRACE_SECONDS: Final = 40.0
 """How long a Node may be silent (kube-controller-manager's --node-monitor-grace-period was 40 s for most of its life)."""
 
 
-def is_silent(node: Node, lease: Lease | None, now: datetime) -> bool:
-    """Whether the agent has not renewed its lease in time. A Node without a lease is judged by its conditions alone."""
+def is_silent(lease: Lease | None, listening_since: datetime, now: datetime) -> bool:
+    """Whether the agent has not renewed its lease in time. A Node without a lease is judged by its conditions alone.
+
+    `listening_since`: nobody could be heard before (we had not started, the API was away), so silence counts from then on.
+    """
     if lease is None or not lease.spec.renew_time:
         return False
-    return (now - parse_time(lease.spec.renew_time)).total_seconds() > GRACE_SECONDS
+    return (now - max(parse_time(lease.spec.renew_time), listening_since)).total_seconds() > GRACE_SECONDS
 
 
 def wanted_taints(node: Node, silent: bool, now: datetime) -> list[dict[str, Any]] | None:
