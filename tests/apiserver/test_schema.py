@@ -438,6 +438,11 @@ def test_pruning_and_defaulting_twice_is_once(schema: dict[str, Any], value: Any
         (r"[]a]", "]", True),
         (r"[a\-z]", "-", True),
         (r"[&&]", "&", True),
+        ("^x(?i)|y$", "Y", True),
+        ("(?i)é", "É", True),
+        (r"\bé", "aé", True),
+        (r"^?\b*a$+", "a", True),
+        (r"^\B$", "", True),
     ],
 )
 def test_patterns_mean_what_go_says(pattern: str, text: str, matches: bool) -> None:
@@ -445,7 +450,8 @@ def test_patterns_mean_what_go_says(pattern: str, text: str, matches: bool) -> N
 
 
 @pytest.mark.parametrize(
-    "pattern", ["(", "a)", "[a", "*a", "a**", r"(?=a)", r"(?<=a)", r"(a)\1", "a{1001}", "a{2,1}", r"\y", "(?P<n", "(?z)", r"\p{Nope}"]
+    "pattern",
+    ["(", "a)", "[a", "*a", "a**", r"(?=a)", r"(?<=a)", r"(a)\1", "a{1001}", "a{2,1}", r"\y", r"\C", "(?P<n", "(?z)", r"\p{Nope}"],
 )
 def test_patterns_that_go_refuses(pattern: str) -> None:
     with pytest.raises(PatternError):

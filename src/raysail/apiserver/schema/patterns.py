@@ -36,6 +36,8 @@ _POSIX: Final = {
     "xdigit": "0-9A-Fa-f",
 }
 _PERL: Final = {"d": "0-9", "s": "\\t\\n\\f\\r ", "w": "0-9A-Za-z_"}
+_BOUNDARY: Final = "(?:(?<=[0-9A-Za-z_])(?![0-9A-Za-z_])|(?<![0-9A-Za-z_])(?=[0-9A-Za-z_]))"
+_PLACES: Final = {"A": "\\A", "z": "\\Z", "b": _BOUNDARY, "B": f"(?!{_BOUNDARY})"}
 _REPEAT: Final = re.compile(r"\{(\d+)(,(\d*))?\}", re.ASCII)
 _NAME: Final = re.compile(r"[A-Za-z0-9_]+", re.ASCII)
 _FLAGS: Final = re.compile(r"([imsU]*)(?:-([imsU]+))?([:)])", re.ASCII)
@@ -45,9 +47,10 @@ _MAX_REPEAT: Final = 1000
 @lru_cache(maxsize=4096)
 def compile_pattern(pattern: str) -> re.Pattern[str]:
     """The compiled pattern; use `search`, as Go's MatchString does. Raises PatternError."""
-    translated = _Translator(pattern).translate()
+    translator = _Translator(pattern)
+    translated = translator.translate()
     try:
-        return re.compile(translated, re.ASCII)
+        return re.compile(translated, re.ASCII if not translator.folds else 0)
     except (re.error, OverflowError, RecursionError) as error:
         raise PatternError(f"error parsing regexp: {error}: `{pattern}`") from error
 
@@ -85,7 +88,10 @@ class _Translator:
         self.pattern = pattern
         self.at = 0
         self.out: list[str] = []
-        self.open: list[int] = [0]
+        self.folds = False
+        """Whether case is ignored anywhere: Go then folds all of Unicode, which Python does only without re.ASCII."""
+        self.open: list[list[str]] = [[]]
+        """For each open bracket the groups that flags in the middle have opened inside it."""
         self.ungreedy: list[bool] = [False]
         self.multiline: list[bool] = [False]
 
@@ -110,11 +116,11 @@ class _Translator:
             elif character == ")":
                 self.close()
             elif character == "$":
-                self.out.append("(?=\\n|\\Z)" if self.multiline[-1] else "\\Z")
                 self.at += 1
+                self.assertion("(?=\\n|\\Z)" if self.multiline[-1] else "\\Z")
             elif character == "^":
-                self.out.append("(?:^|(?<=\\n))" if self.multiline[-1] else "^")
                 self.at += 1
+                self.assertion("(?:^|(?<=\\n))" if self.multiline[-1] else "^")
             else:
                 if character == "|":
                     self.alternative()
@@ -124,11 +130,18 @@ class _Translator:
                 self.at += 1
         if len(self.open) != 1:
             raise self.fail("missing closing )")
-        self.out.append(")" * self.open[0])
+        self.out.append(")" * len(self.open[0]))
         return "".join(self.out)
 
+    def assertion(self, text: str) -> None:
+        """A place between characters. Go lets it be repeated, Python only in a group."""
+        repeated = self.pattern[self.at : self.at + 1] in ("*", "+", "?") or _REPEAT.match(self.pattern, self.at)
+        self.out.append(f"(?:{text})" if repeated else text)
+
     def alternative(self) -> None:
-        self.out.append("|")
+        """Flags hold on both sides of a bar, their groups must not."""
+        flags = self.open[-1]
+        self.out.append(")" * len(flags) + "|" + "".join(flags))
 
     def repeat(self, repeatable: bool) -> None:
         if not repeatable:
@@ -171,27 +184,28 @@ class _Translator:
         self.at += flags.end() + 1
         on, off = flags[1], flags[2] or ""
         python_on = "".join(f for f in dict.fromkeys(on) if f in "is" and f not in off)
+        self.folds = self.folds or "i" in python_on
         python_off = "".join(f for f in dict.fromkeys(off) if f in "is")
         opening = f"(?{python_on}{'-' + python_off if python_off else ''}:"
         if flags[3] == ":":
             self.push(opening)
         else:
             self.out.append(opening)
-            self.open[-1] += 1
+            self.open[-1].append(opening)
         self.ungreedy[-1] = ("U" in on or self.ungreedy[-1]) and "U" not in off
         self.multiline[-1] = ("m" in on or self.multiline[-1]) and "m" not in off
         return False
 
     def push(self, text: str) -> None:
         self.out.append(text)
-        self.open.append(0)
+        self.open.append([])
         self.ungreedy.append(self.ungreedy[-1])
         self.multiline.append(self.multiline[-1])
 
     def close(self) -> None:
         if len(self.open) == 1:
             raise self.fail("unexpected )")
-        self.out.append(")" * (self.open.pop() + 1))
+        self.out.append(")" * (len(self.open.pop()) + 1))
         self.ungreedy.pop()
         self.multiline.pop()
         self.at += 1
@@ -202,19 +216,15 @@ class _Translator:
         if not letter:
             raise self.fail("trailing backslash at end of expression")
         if letter in "AbBz":
-            self.out.append("\\Z" if letter == "z" else "\\" + letter)
+            self.at += 2
+            self.assertion(_PLACES[letter])
         elif letter == "Q":
             end = self.pattern.find("\\E", self.at)
             quoted = self.pattern[self.at + 2 : end if end >= 0 else len(self.pattern)]
             self.out.append(re.escape(quoted))
             self.at += 2 + len(quoted) + (2 if end >= 0 else 0)
-            return
-        elif letter == "C":
-            self.out.append("[\\s\\S]")
         else:
             self.out.append(self.class_escape(outside=True))
-            return
-        self.at += 2
 
     def class_escape(self, *, outside: bool) -> str:
         """A backslash that stands for one character or a set; moves past it."""
