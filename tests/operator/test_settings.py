@@ -125,6 +125,15 @@ def test_our_own_switches() -> None:
     assert not found.ray.resolve_services
 
 
+def test_kueues_own_flags_when_only_the_queue_runs(tmp_path: Path) -> None:
+    file = tmp_path / "kueue.yaml"
+    file.write_text(yaml.safe_dump({"apiVersion": V1BETA2, "kind": "Configuration", "manageJobsWithoutQueueName": True}))
+    found = settings("--only=queue", f"--config={file}", "--feature-gates=TopologyAwareScheduling=false")
+    assert found.controllers == {"queue"}
+    assert found.queue.manage_jobs_without_queue_name
+    assert not found.queue.gate("TopologyAwareScheduling", True)
+
+
 V1BETA1 = "config.kueue.x-k8s.io/v1beta1"
 V1BETA2 = "config.kueue.x-k8s.io/v1beta2"
 

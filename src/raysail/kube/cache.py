@@ -39,6 +39,10 @@ class Cache(Generic[V]):
         """The objects for which the index function gave that key. Raises KeyError for an unknown index."""
         return list(self._indexed[name].get(key, {}).values())
 
+    def count(self, name: str, key: Hashable) -> int:
+        """How many objects `by_index` would give."""
+        return len(self._indexed[name].get(key, ()))
+
     async def until(self, condition: Callable[[], bool]) -> None:
         """Returns when the condition holds; it is looked at again after each change of the copy."""
         while not condition():

@@ -87,6 +87,8 @@ def parse(arguments: Sequence[str], environment: Mapping[str, str] = os.environ)
         if getattr(given, name.replace("-", "_")) not in (None, "", "false"):
             logger.warning("--%s is not supported: Pods are placed by the cluster's own scheduler", name)
     document = read_document(given.config) if given.config else {}
+    if str(document.get("apiVersion", "")).startswith("config.kueue.x-k8s.io/") and not given.queue_config:
+        given.queue_config, document = given.config, {}  # Kueue's own name for its file
     file = Section(str(given.config), document)
     connection = _connection(given)
     namespaces = given.watch_namespace or file.text("watchNamespace")
@@ -126,7 +128,7 @@ def _ray(given: argparse.Namespace, document: Mapping[str, Any], environment: Ma
         settings = RaySettings().with_environment(environment)
         if document:
             settings = settings.with_configuration(document)
-        gates = settings.gates.with_text(given.feature_gates)
+        gates = settings.gates.with_text(given.feature_gates if RAY in _controllers(given) else "")
     except ValueError as error:
         raise SettingsError(f"{given.config}: {error}" if document and "--feature-gates" not in str(error) else str(error)) from error
     changes: dict[str, Any] = {"gates": gates}
@@ -148,7 +150,9 @@ def _ray(given: argparse.Namespace, document: Mapping[str, Any], environment: Ma
 def _queue(given: argparse.Namespace) -> QueueSettings:
     settings = read_queue_configuration(given.queue_config) if given.queue_config else QueueSettings()
     gates = dict(settings.feature_gates)
-    for part in filter(None, (p.strip() for p in given.queue_feature_gates.split(","))):
+    # Kueue's flag has the same name as KubeRay's; without the Ray controllers it can only be meant for the queue.
+    text = given.queue_feature_gates or ("" if RAY in _controllers(given) else given.feature_gates)
+    for part in filter(None, (p.strip() for p in text.split(","))):
         name, _, value = part.partition("=")
         if value.strip().lower() not in _BOOLEANS:
             raise SettingsError(f"--queue-feature-gates: {part!r}: expected NAME=true or NAME=false")

@@ -26,6 +26,9 @@ MAX_ROUNDS: Final = 3
 """Pod changes and decisions before the status is written anyway."""
 
 MAX_WRITES: Final = 32
+MANY_PODS: Final = 100
+BATCH_SECONDS: Final = 0.25
+"""Changes of a Job with many Pods are looked at together: each look goes over all of them (Kubernetes waits a second for every Job)."""
 
 
 def register(manager: Manager, settings: BuiltinSettings) -> None:
@@ -50,7 +53,14 @@ class Jobs:
         self._slots = asyncio.Semaphore(MAX_WRITES)
         self.controller = Controller("job", self.reconcile, concurrency=5)
         self.controller.watches(self._jobs)
-        self.controller.watches(self._pods, _job_of)
+        self._pods.on_change(self._pod_changed)
+
+    def _pod_changed(self, old: Pod | None, new: Pod | None) -> None:
+        for key in {key for pod in (old, new) if pod is not None for key in _job_of(pod)}:
+            if self._pods.count("job", key) > MANY_PODS:
+                self.controller.enqueue_after(key, BATCH_SECONDS)
+            else:
+                self.controller.enqueue(key)
 
     async def reconcile(self, key: Key) -> float | None:
         """The next step of one Job."""
