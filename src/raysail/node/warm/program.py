@@ -91,7 +91,7 @@ def _use_address() -> None:
 
 def _draw_new_ids() -> None:
     """Ray's C++ generator has been seeded before the fork: each `ray start` would draw the same node id."""
-    ray = importlib.import_module("ray")
+    ray: Any = importlib.import_module("ray")
     real = ray.NodeID
 
     class NodeID(real):  # type: ignore[misc, valid-type]
