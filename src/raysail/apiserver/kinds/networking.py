@@ -54,7 +54,7 @@ def _check_ingress(obj: JsonMap, faults: Faults) -> None:
     spec = obj.get("spec") or {}
     rules, backend = spec.get("rules") or [], spec.get("defaultBackend")
     if not rules and backend is None:
-        faults.append(invalid("spec", rules, "either `defaultBackend` or `rules` must be specified"))
+        faults.append(invalid("spec", rules or None, "either `defaultBackend` or `rules` must be specified"))
     if backend is not None:
         _check_backend(backend, "spec.defaultBackend", faults)
     for index, rule in enumerate(rules):

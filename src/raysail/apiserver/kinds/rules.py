@@ -147,12 +147,18 @@ def _keep_all_but_status(obj: JsonObject, old: Mapping[str, Any], metadata_field
     for name in {*obj, *old} - {"status", "metadata", "kind", "apiVersion"}:
         _put(obj, name, old)
     if "*" in metadata_fields:
-        managed = obj["metadata"].get("managedFields")
-        version = obj["metadata"].get("resourceVersion")
-        obj["metadata"] = {**old["metadata"], "managedFields": managed, "resourceVersion": version}
+        keep_metadata(obj, old)
         return
     for name in metadata_fields:
         _put(obj["metadata"], name, old["metadata"])
+
+
+def keep_metadata(obj: JsonObject, old: Mapping[str, Any]) -> None:
+    """Puts back all of the metadata but what says who wrote, and upon which version."""
+    given = obj["metadata"]
+    obj["metadata"] = {**old["metadata"]}
+    for name in ("managedFields", "resourceVersion"):
+        _put(obj["metadata"], name, given)
 
 
 def _put(obj: JsonObject, name: str, old: Mapping[str, Any]) -> None:

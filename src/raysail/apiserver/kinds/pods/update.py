@@ -17,6 +17,7 @@ from raysail.apiserver.kinds.fields import (
     check_subdomain,
 )
 from raysail.apiserver.kinds.pod_resources import qos_class
+from raysail.apiserver.kinds.rules import keep_metadata
 from raysail.apiserver.schema.causes import forbidden, invalid, required
 from raysail.apiserver.strategy import Request
 
@@ -198,8 +199,7 @@ def keep_all_but_sizes(obj: dict[str, Any], old: Mapping[str, Any], request: obj
 
 
 def _keep(obj: dict[str, Any], old: Mapping[str, Any]) -> None:
-    managed, version = obj["metadata"].get("managedFields"), obj["metadata"].get("resourceVersion")
-    obj["metadata"] = {**old["metadata"], "managedFields": managed, "resourceVersion": version}
+    keep_metadata(obj, old)
     _put(obj, "status", old)
 
 
