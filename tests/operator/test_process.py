@@ -37,7 +37,9 @@ async def test_all_controllers_fit_on_one_manager() -> None:
 async def test_works_until_told_to_stop(tmp_path: Path) -> None:
     async with embedded_api(port=None) as api, asyncio.timeout(30):
         stop = asyncio.Event()
-        running = asyncio.create_task(run(settings(api.socket, "serviceaccount", builtin=BuiltinSettings(root_ca_file=tmp_path / "ca.crt")), stop))
+        running = asyncio.create_task(
+            run(settings(api.socket, "serviceaccount", builtin=BuiltinSettings(root_ca_file=tmp_path / "ca.crt")), stop)
+        )
         await api.client.create(NAMESPACES, {"metadata": {"name": "ns"}})
         (tmp_path / "ca.crt").write_text("CA")  # made later than the process started
         informer = Informer(api.client, CONFIG_MAPS, ConfigMap)
@@ -93,6 +95,20 @@ async def test_a_refused_command_line_says_why_and_ends_with_2() -> None:
     _, said = await process.communicate()
     assert process.returncode == 2
     assert b"raysail operator: --controllers: there is no controller 'nonsense'" in said
+
+
+async def test_a_port_in_use_says_which() -> None:
+    taken = await asyncio.start_server(lambda reader, writer: None, "127.0.0.1", 0)
+    address = f"127.0.0.1:{taken.sockets[0].getsockname()[1]}"
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "raysail.operator", "--only=ray", "--socket=/x", f"--metrics-addr={address}", stderr=asyncio.subprocess.PIPE
+    )
+    _, said = await process.communicate()
+    taken.close()
+    assert process.returncode == 1
+    assert b"raysail operator: " in said
+    assert address.rpartition(":")[2].encode() in said
+    assert b"Traceback" not in said
 
 
 @pytest.mark.slow

@@ -5,6 +5,8 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
+from raysail.kube.connection import ConnectionConfigError
+from raysail.kube.leader import LeadershipLostError
 from raysail.operator.arguments import parse
 from raysail.operator.process import main
 from raysail.operator.settings import SettingsError
@@ -17,7 +19,18 @@ def command(arguments: Sequence[str]) -> int:
     except SettingsError as error:
         print(f"raysail operator: {error}", file=sys.stderr)
         return 2
-    main(settings)
+    try:
+        main(settings)
+    except ConnectionConfigError as error:
+        print(f"raysail operator: {error}", file=sys.stderr)
+        return 2
+    except OSError as error:
+        # A port in use, a log file that cannot be written; the API being away is waited for and never ends the process.
+        print(f"raysail operator: {error}", file=sys.stderr)
+        return 1
+    except LeadershipLostError as error:
+        print(f"raysail operator: {error}; another process leads now", file=sys.stderr)
+        return 1
     return 0
 
 

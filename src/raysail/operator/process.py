@@ -26,7 +26,11 @@ LOG_FILES: Final = 10
 
 
 async def run(settings: OperatorSettings, stop: asyncio.Event | None = None) -> None:
-    """Works until SIGTERM, SIGINT or `stop`. Raises LeadershipLostError when another process has taken over."""
+    """Works until SIGTERM, SIGINT or `stop`.
+
+    Raises LeadershipLostError when another process has taken over, ConnectionConfigError for certificates that cannot be used, OSError for a port.
+    """
+    settings.connection.ssl_context()  # a certificate that cannot be used is said now, not at each request
     stopping = stop or asyncio.Event()
     if stop is None:
         for number in (signal.SIGTERM, signal.SIGINT):
