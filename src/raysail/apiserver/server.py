@@ -28,7 +28,7 @@ from raysail.apiserver.rest.app import Application
 from raysail.apiserver.rest.call import Shared
 from raysail.apiserver.rest.ownership import Ownership
 from raysail.apiserver.settings import ApiSettings
-from raysail.apiserver.store import Store, StoreSettings
+from raysail.apiserver.store import Change, Store, StoreSettings
 from raysail.apiserver.strategy import Strategy
 from raysail.apiserver.tables import columns_of
 
@@ -59,6 +59,7 @@ class ApiServer:
         self.application = Application(shared, self.gate, pages)
         subresources.install(self.application, self.gate)
         self._sweeper: asyncio.Task[None] | None = None
+        self._publishing: asyncio.Task[None] | None = None
 
     def _admission(self) -> Admission:
         settings = self.settings
@@ -77,7 +78,18 @@ class ApiServer:
         self._sweeper = asyncio.create_task(self.application.streams.sweep())
         await bootstrap.install(self.application.shared, with_crds=self.settings.install_crds)
         if self._address is not None:
+            await self._publish()
+            for collection in ("services", "endpoints", "endpointslices.discovery.k8s.io"):
+                self.store.on_commit(collection, self._keep_published)
+
+    async def _publish(self) -> None:
+        if self._address is not None:
             await bootstrap.publish(self.application.shared, *self._address, self.settings.service_cidr)
+
+    def _keep_published(self, change: Change) -> None:
+        """Where the API is found comes back when somebody deletes it."""
+        if change.new is None and change.key == "default/kubernetes":
+            self._publishing = asyncio.create_task(self._publish())
 
     async def close(self) -> None:
         """Writes what is under way, then closes the store."""

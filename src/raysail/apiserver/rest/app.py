@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, MutableMapping
 from functools import partial
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
-from raysail.api.errors import StatusError
+from raysail.api.errors import StatusError, bad_request
 from raysail.api.selectors import SelectorError, parse_fields
 from raysail.apiserver.access.authorization import Attributes
 from raysail.apiserver.access.users import User
@@ -138,7 +138,13 @@ class Application:
         place = (target.plural, target.subresource)
         connector = self.connectors.get(place) if target.subresource and not definition.custom else None
         if connector is not None:
-            await connector(call, scope, receive, send)
+            started = _Started(send)
+            try:
+                await connector(call, scope, receive, started)
+            except StatusError as error:
+                if not started.yes:
+                    raise
+                log.warning("%s ended: %s", scope["path"], error)
             return None
         if verb in _BODY_VERBS:
             call.body = await read_body(receive, self.shared.limits.body_bytes)
@@ -165,7 +171,7 @@ class Application:
         if target.name and verb == "create" and not definition.custom:
             raise method_not_allowed(call)
         if not target.name and verb in ("update", "patch"):
-            raise method_not_allowed(call)
+            raise bad_request("name must be provided") if definition.custom else method_not_allowed(call)
         creator = self.creators.get((target.group, target.plural))
         if creator is not None and verb == "create":
             return creator
@@ -190,7 +196,8 @@ class Application:
         return _unless_known(answer, scope)
 
     async def _websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """exec, attach and port-forward; everything else is refused before the handshake."""
+        """exec, attach and port-forward; refusals are told before the handshake."""
+        started = _Started(send)
         try:
             user = self.gate.identify(scope)
             target = parse_target("GET", scope["path"])
@@ -198,12 +205,14 @@ class Application:
             connector = self.connectors.get((target.plural, target.subresource)) if target else None
             if target is None or definition is None or connector is None or definition.custom:
                 raise page_missing()
-            verb = "get"
-            attributes = Attributes(verb, target.group, target.plural, target.subresource, target.namespace, target.name)
+            attributes = Attributes("get", target.group, target.plural, target.subresource, target.namespace, target.name)
             user = self.gate.authorize(user, attributes, scope)
-            query = parse_query(scope["query_string"])
-            call = Call(self.shared, target, verb, definition, query, scope["headers"], user)
+            call = Call(self.shared, target, "get", definition, parse_query(scope["query_string"]), scope["headers"], user)
+            await connector(call, scope, receive, started)
         except StatusError as error:
+            if started.yes:
+                log.warning("%s ended: %s", scope["path"], error)
+                return
             answer = error_answer(error)
             await receive()
             if "websocket.http.response" in scope.get("extensions", {}):
@@ -211,8 +220,20 @@ class Application:
                 await send({"type": "websocket.http.response.body", "body": answer.body})
             else:
                 await send({"type": "websocket.close", "code": 1008, "reason": error.message[:120]})
-            return
-        await connector(call, scope, receive, send)
+
+
+class _Started:
+    """Passes messages on, and knows whether any was sent: after that a refusal can no longer be told."""
+
+    __slots__ = ("_send", "yes")
+
+    def __init__(self, send: Send) -> None:
+        self._send = send
+        self.yes = False
+
+    async def __call__(self, message: MutableMapping[str, Any]) -> None:
+        self.yes = True
+        await self._send(message)
 
 
 _VERBS: Final[dict[str, Handler]] = {

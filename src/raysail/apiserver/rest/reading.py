@@ -82,6 +82,8 @@ async def _page(call: Call, selection: Selection) -> tuple[list[Record], int, st
     limit = _limit(query.get("limit", ""))
     version, match, token = query.get("resourceVersion", ""), query.get("resourceVersionMatch", ""), query.get("continue", "")
     _check_match(version, match, token)
+    if version == "0" and not token:
+        limit = 0  # "any version" is answered from the cache, which does not page (cacher.go shouldDelegateList)
     start: Position | None = None
     revision: int | None = None
     if token:

@@ -134,7 +134,7 @@ class _Tunnel:
             async with self._session.ws_connect(f"http://node{self._target.path}/{forward.port}", max_msg_size=_LIMIT_BYTES) as pod:
                 await _first_of(self._to_pod(pod, forward), self._from_pod(pod, forward))
         except (aiohttp.ClientError, OSError) as error:
-            fault = f"error forwarding port {forward.port} to pod: {error}".encode()
+            fault = f"error forwarding port {forward.port} to pod {self._target.path.rpartition('/')[2]}: {error}".encode()
         finally:
             self._by_request.pop(request, None)
             self._by_stream.pop(forward.data, None)
@@ -147,9 +147,10 @@ class _Tunnel:
         await asyncio.Event().wait()  # the client has no more to say; the Pod's answer may still come
 
     async def _from_pod(self, pod: aiohttp.ClientWebSocketResponse, forward: _Forward) -> None:
-        async for message in pod:
-            if message.type is aiohttp.WSMsgType.BINARY:
-                await self._write(self._connection.data(forward.data, message.data))
+        while (message := await pod.receive()).type is aiohttp.WSMsgType.BINARY:
+            await self._write(self._connection.data(forward.data, message.data))
+        if message.type is aiohttp.WSMsgType.CLOSE and message.data == aiohttp.WSCloseCode.INTERNAL_ERROR:
+            raise ConnectionRefusedError(message.extra)
 
     async def _write(self, data: bytes) -> None:
         await self._send({"type": "websocket.send", "bytes": data})

@@ -11,7 +11,7 @@ from typing import Any
 
 import orjson
 
-from raysail.api.errors import StatusError, bad_request, conflict
+from raysail.api.errors import Cause, StatusError, bad_request, conflict, invalid
 from raysail.api.openapi import SchemaNode, builtin_node
 from raysail.api.selectors import from_object
 from raysail.apiserver.apply import FieldManager, field_path, from_scale, to_scale
@@ -151,6 +151,9 @@ async def _write(
         raise bad_request(
             'Scale in version "v1" cannot be handled as a Scale: json: cannot unmarshal into Go struct field ScaleSpec.spec.replicas of type int32'
         )
+    if replicas < 0 and not call.definition.custom:
+        cause = Cause("FieldValueInvalid", f"Invalid value: {replicas}: must be greater than or equal to 0", "spec.replicas")
+        raise invalid("autoscaling", "Scale", call.target.name, [cause])
     new = orjson.loads(orjson.dumps(old))
     rules.write(new, replicas)
     entries = from_scale(metadata.get("managedFields"), old["metadata"].get("managedFields") or [], resource.api_version, paths)
