@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import copy
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -45,6 +46,7 @@ class Timeline:
         self.states: dict[str, str] = {}
         self.preempted: dict[str, str] = {}
         self._told: set[tuple[str, str, str]] = set()
+        self._names: dict[str, str] = {}
 
     def start(self) -> None:
         for resource, tell in ((WORKLOADS, self._workload), (RAY_JOBS, self._job)):
@@ -82,13 +84,19 @@ class Timeline:
             elif (kind, value) == ("Admitted", "True"):
                 say(f"{owner:7} admitted")
             elif (kind, value) == ("Preempted", "True"):
-                self.preempted[owner] = message
-                say(f"{owner:7} PREEMPTED: {message}")
+                self.preempted[owner] = self._cause(message)
+                say(f"{owner:7} PREEMPTED: {self.preempted[owner]}")
+
+    def _cause(self, message: str) -> str:
+        """Kueue's message with the job's name for its uid, and without what only machines read."""
+        text = re.sub(r"a workload \(UID: [^,]+, JobUID: ([^)]+)\)", lambda m: f"job {self._names.get(m.group(1), m.group(1))}", message)
+        return text.partition("; preemptor path")[0]
 
     def _job(self, job: dict[str, Any]) -> None:
         from raysail.cli.following import phase
 
         name, state = job["metadata"]["name"], phase(job)
+        self._names[job["metadata"]["uid"]] = name
         if self.states.get(name) != state:
             if state in ("Running", "Succeeded", "Failed", "Stopped") or (state == "Queued" and name in self.states):
                 say(f"{name:7} {state.lower()}")
