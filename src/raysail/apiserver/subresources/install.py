@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from importlib import import_module
+
 from raysail.apiserver.gate import StoreGate
-from raysail.apiserver.rest.app import Application
-from raysail.apiserver.subresources import binding, eviction, finalize, proxy, reviews, scale, streams
+from raysail.apiserver.rest.app import Application, Connector
+from raysail.apiserver.rest.call import Call, Receive, Scope, Send
+from raysail.apiserver.subresources import binding, eviction, finalize, reviews, scale
 
 
 def install(application: Application, gate: StoreGate) -> None:
@@ -22,9 +25,17 @@ def install(application: Application, gate: StoreGate) -> None:
     for plural in ("selfsubjectaccessreviews", "subjectaccessreviews", "localsubjectaccessreviews", "selfsubjectrulesreviews"):
         application.creators["authorization.k8s.io", plural] = virtual.review
     connectors = application.connectors
-    connectors["pods", "log"] = streams.log
-    connectors["pods", "exec"] = streams.exec_
-    connectors["pods", "attach"] = streams.attach
-    connectors["pods", "portforward"] = streams.port_forward
-    connectors["pods", "proxy"] = proxy.pods
-    connectors["services", "proxy"] = proxy.services
+    for subresource, function in (("log", "log"), ("exec", "exec_"), ("attach", "attach"), ("portforward", "port_forward")):
+        connectors["pods", subresource] = _later("streams", function)
+    connectors["pods", "proxy"] = _later("proxy", "pods")
+    connectors["services", "proxy"] = _later("proxy", "services")
+
+
+def _later(module: str, function: str) -> Connector:
+    """A connector whose module is loaded when first asked for: an HTTP client costs 7 MB that an idle instance need not spend."""
+
+    async def connect(call: Call, scope: Scope, receive: Receive, send: Send) -> None:
+        connector: Connector = getattr(import_module(f"raysail.apiserver.subresources.{module}"), function)
+        await connector(call, scope, receive, send)
+
+    return connect
