@@ -25,6 +25,7 @@ CONTROLLERS: Final = {
     "pvc": "volumes",
     "resourcequota": "quotas",
     "job": "jobs",
+    "cronjob": "cronjobs",
     "replicaset": "replicasets",
     "deployment": "deployments",
     "statefulset": "statefulsets",
