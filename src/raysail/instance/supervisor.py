@@ -25,6 +25,8 @@ COMPONENTS: Final = ("apiserver", "operator", "node")
 _STEADY_SECONDS: Final = 10.0
 _LONGEST_PAUSE_SECONDS: Final = 5.0
 _STOP_SECONDS: Final = {"apiserver": 10.0, "operator": 10.0, "node": 15.0}
+_API_FIRST_SECONDS: Final = 5.0
+_LOOK_AGAIN_SECONDS: Final = 0.05
 _LOG_LIMIT_BYTES: Final = 16 << 20
 
 log = logging.getLogger("raysail.supervisor")
@@ -83,11 +85,19 @@ class Supervisor:
     def _start_due(self) -> None:
         for component in self.components.values():
             if component.process is None and component.due <= time.monotonic():
+                if component.name != "apiserver" and not self._api_serves():
+                    component.due = time.monotonic() + _LOOK_AGAIN_SECONDS
+                    continue
                 log_file = self.home.logs / f"{component.name}.log"
                 _rotate(log_file)
                 command = [sys.executable, "-m", "raysail", component.name, "--home", str(self.home.path)]
                 child = start_detached(command, log_file, os.environ | {"RAYSAIL_HOME": str(self.home.path)})
                 self._watch(component, write_pid_file(self._pid_file(component.name), child.pid))
+
+    def _api_serves(self) -> bool:
+        """Whether the others may start: they need the API, and would only take the processor from it while it starts."""
+        first = self.components["apiserver"]
+        return self.home.api_socket.exists() or (first.process is not None and time.monotonic() - first.started > _API_FIRST_SECONDS)
 
     def _watch(self, component: Component, process: Process | None) -> None:
         if process is None:
