@@ -63,6 +63,8 @@ def _answers(path: Path) -> bool:
 async def _start(python: str, path: Path, settings: NodeSettings, capabilities: Capabilities) -> None:
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("RAY_", "RAYSAIL_", "PYTHON"))}
+    # Threads of a numeric library would be lost in each fork.
+    environment |= {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
     if capabilities.preload:
         # Loaded without an address: each forked process learns its own.
         environment["LD_PRELOAD"] = capabilities.preload

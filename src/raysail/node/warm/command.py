@@ -8,12 +8,15 @@ from __future__ import annotations
 import json
 import os
 import resource
+import select
 import signal
 import socket
 import sys
-from typing import Any, NoReturn
+from typing import Any, Final, NoReturn
 
-from raysail.node.warm.protocol import LIMITS, cold_reason, encode, with_nominal_sizes
+from raysail.node.warm.protocol import LIMITS, cold_reason, encode, is_warm_program, with_nominal_sizes
+
+_PARENT_SECONDS: Final = 1.0
 
 
 def main() -> NoReturn:
@@ -22,12 +25,24 @@ def main() -> NoReturn:
     argv = with_nominal_sizes(sys.argv[1:], env)
     path = env.get("RAYSAIL_RAY_LAUNCHER", "")
     if path and not cold_reason(argv, env):
-        _hand_over(path, argv, env)
+        _hand_over(path, "", argv, env)
     _become_real(argv, env)
 
 
-def _hand_over(path: str, argv: list[str], env: dict[str, str]) -> None:
-    """Ends this process with the program's code; returns when there is no launcher that would take it."""
+def script() -> NoReturn:
+    """Entry of `raysail-python`: `[-u] SCRIPT ARGUMENTS`, one of Ray's own programs. Ends when its parent does."""
+    env = dict(os.environ)
+    argv = sys.argv[1:]
+    path = env.get("RAYSAIL_RAY_LAUNCHER", "")
+    python = env.get("RAYSAIL_PYTHON", sys.executable)
+    at = 1 if argv[:1] == ["-u"] else 0
+    if path and at < len(argv) and is_warm_program(argv[at]):
+        _hand_over(path, argv[at], argv[at + 1 :], env, parent=os.getppid())
+    os.execve(python, [python, *argv], env)  # noqa: S606 - as if this had not been in between
+
+
+def _hand_over(path: str, program: str, argv: list[str], env: dict[str, str], parent: int = 0) -> None:
+    """Ends this process with the program's code, or when its `parent` (0: whoever) has ended; returns when no launcher would take it."""
     link = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
         link.connect(path)
@@ -36,7 +51,7 @@ def _hand_over(path: str, argv: list[str], env: dict[str, str]) -> None:
     limits = {name: resource.getrlimit(getattr(resource, f"RLIMIT_{name}")) for name in LIMITS}
     umask = os.umask(0o22)
     os.umask(umask)
-    message = encode({"argv": argv, "env": env, "cwd": os.getcwd(), "umask": umask, "limits": limits})
+    message = encode({"script": program, "argv": argv, "env": env, "cwd": os.getcwd(), "umask": umask, "limits": limits})
 
     def pass_on(number: int, _frame: Any) -> None:
         try:
@@ -52,6 +67,9 @@ def _hand_over(path: str, argv: list[str], env: dict[str, str]) -> None:
             signal.signal(number, pass_on)
         answer = b""
         while not begun or not answer.endswith(b"}\n"):
+            while parent and not select.select([link], [], [], _PARENT_SECONDS)[0]:
+                if os.getppid() != parent:
+                    os._exit(1)  # the launcher ends the program when this end of the connection closes
             chunk = link.recv(65536)
             if not chunk:
                 break

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import ctypes
 import importlib
@@ -9,12 +10,15 @@ import json
 import os
 import random
 import resource
+import runpy
 import signal
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any, Final
 
 from raysail.node.supervisor import linux
+from raysail.node.warm.protocol import is_warm_program
 
 _CONSTANTS: Final = "ray._private.ray_constants"
 _TRUE: Final = ("1", "true", "True", "TRUE")
@@ -59,7 +63,7 @@ def become(request: Mapping[str, Any], fds: list[int]) -> None:
     for name, (soft, hard) in request["limits"].items():
         with contextlib.suppress(ValueError, OSError):  # a hard limit above ours takes rights
             resource.setrlimit(getattr(resource, f"RLIMIT_{name}"), (soft, hard))
-    sys.argv = ["ray", *request["argv"]]
+    sys.argv = [request["script"] or "ray", *request["argv"]]
     sys.path[:] = [*(p for p in new.get("PYTHONPATH", "").split(os.pathsep) if p), *sys.path]
     random.seed()
     _use_address()
@@ -69,9 +73,43 @@ def become(request: Mapping[str, Any], fds: list[int]) -> None:
 
 def run() -> int:
     """Ray's own command line; its exit code."""
-    scripts = importlib.import_module("ray.scripts.scripts")
+    if sys.argv[1:2] == ["start"]:
+        _start_parts_warm()
+    return _finished(importlib.import_module("ray.scripts.scripts").main)
+
+
+def run_script(path: str) -> int:
+    """One of Ray's own programs, as `python path` would; its exit code."""
+    watcher: Any = importlib.import_module("ray._private.process_watcher")
+
+    async def parent_is_watched_elsewhere(*_: Any) -> None:
+        # Our parent is the launcher. That the raylet lives is watched by the process which the raylet has started in our place.
+        await asyncio.Event().wait()
+
+    watcher._check_parent = parent_is_watched_elsewhere
+    return _finished(lambda: runpy.run_path(path, run_name="__main__"))
+
+
+def _start_parts_warm() -> None:
+    """Has `ray start` name our `raysail-python` as the interpreter of Ray's own programs."""
+    services: Any = importlib.import_module("ray._private.services")
+    python = str(Path(__file__).parents[1] / "shims" / "ray" / "raysail-python")
+    start_process, build_command = services.start_ray_process, services._build_python_executable_command_memory_profileable
+
+    def start(command: list[str], *rest: Any, **named: Any) -> Any:
+        scripts = [part for part in command[1:3] if is_warm_program(part)]
+        return start_process([python, *command[1:]] if scripts and command[0] == sys.executable else command, *rest, **named)
+
+    def build(*arguments: Any, **named: Any) -> list[str]:
+        command: list[str] = build_command(*arguments, **named)
+        return [python, *command[1:]] if "memray" not in command else command
+
+    services.start_ray_process, services._build_python_executable_command_memory_profileable = start, build
+
+
+def _finished(call: Callable[[], Any]) -> int:
     try:
-        scripts.main()
+        call()
     except SystemExit as end:
         if end.code is None:
             return 0

@@ -1,6 +1,6 @@
 """What a Pod's `ray` command and the launcher say to each other, over a Unix stream socket.
 
-The command sends one JSON line `{"argv", "env", "cwd", "umask", "limits"}` with its stdin, stdout and stderr; then bytes, each the number of a signal
+The command sends one JSON line `{"script", "argv", "env", "cwd", "umask", "limits"}` (script: a path of one of Ray's own programs, empty for `ray`) with its stdin, stdout and stderr; then bytes, each the number of a signal
 for the program. The launcher answers one JSON line, `{"started": true}` or `{"cold": reason}` when it will not run it; and when the program has ended
 another one: `{"exit": code}`, negative for a signal.
 """
@@ -29,6 +29,22 @@ def cold_reason(argv: Sequence[str], env: Mapping[str, str]) -> str:
         return "this command is not run warm"
     found = [name for name in COLD_VARIABLES if env.get(name, "0") not in ("", "0", "false")]
     return f"{', '.join(found)} is set" if found else ""
+
+
+WARM_PROGRAMS: Final = (
+    "dashboard/agent.py",
+    "dashboard/dashboard.py",
+    "_private/runtime_env/agent/main.py",
+    "_private/log_monitor.py",
+    "autoscaler/_private/monitor.py",
+    "autoscaler/v2/monitor.py",
+)
+"""Ray's own Python processes of each node that are run from the launcher too, relative to the package `ray`."""
+
+
+def is_warm_program(path: str) -> bool:
+    """Whether that script is one of them."""
+    return any(path.endswith(f"/ray/{name}") for name in WARM_PROGRAMS)
 
 
 def with_nominal_sizes(argv: Sequence[str], env: Mapping[str, str]) -> list[str]:

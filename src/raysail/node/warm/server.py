@@ -18,9 +18,24 @@ from typing import Any, Final
 
 from raysail.node.supervisor import linux
 from raysail.node.warm import program
-from raysail.node.warm.protocol import cold_reason, encode
+from raysail.node.warm.protocol import cold_reason, encode, is_warm_program
 
 _MODULES: Final = ("ray.scripts.scripts", "ray._private.node", "ray._private.parameter", "ray._private.state")
+_LATER: Final = (
+    "ray.dashboard.modules.aggregator.aggregator_agent",
+    "ray.dashboard.modules.event.event_agent",
+    "ray.dashboard.modules.job.job_agent",
+    "ray.dashboard.modules.log.log_agent",
+    "ray.dashboard.modules.reporter.healthz_agent",
+    "ray.dashboard.modules.reporter.reporter_agent",
+    "ray.dashboard.agent",
+    "ray.dashboard.dashboard",
+    "ray._private.runtime_env.agent.main",
+    "ray._private.log_monitor",
+    "ray.autoscaler._private.monitor",
+    "ray.autoscaler.v2.monitor",
+)
+"""What Ray's own programs need besides; imported one by one while nobody asks, so that the first `ray start` does not wait for them."""
 _RAYLET_GONE_SECONDS: Final = 3.0
 """`ray start --block` does not notice a raylet that has ended in good order (drained); after this long we end it."""
 
@@ -49,10 +64,14 @@ def serve(path: str, idle_seconds: float) -> int | None:
     gc.collect()
     gc.freeze()
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    later = list(_LATER)
     children: set[int] = set()
     last = time.monotonic()
     while True:
-        ready, _, _ = select.select([listener], [], [], 1.0)
+        ready, _, _ = select.select([listener], [], [], 0.0 if later else 1.0)
+        if later and not ready:
+            _import_one(later.pop(0))
+            continue
         children -= _ended(children)
         if children:
             last = time.monotonic()
@@ -66,9 +85,19 @@ def serve(path: str, idle_seconds: float) -> int | None:
         pid = os.fork()
         if pid == 0:
             listener.close()
+            os.close(lock)  # held through the fork too, it would keep a later launcher away
             return _handle(link)
         link.close()
         children.add(pid)
+
+
+def _import_one(name: str) -> None:
+    try:
+        importlib.import_module(name)
+    except Exception:  # another Ray version has it elsewhere: its program imports what it needs itself
+        return
+    gc.collect()
+    gc.freeze()
 
 
 def _ended(children: set[int]) -> set[int]:
@@ -88,7 +117,8 @@ def _handle(link: socket.socket) -> int:
         data += chunk
         fds += received
     request: dict[str, Any] = json.loads(data)
-    reason = cold_reason(request["argv"], request["env"])
+    script: str = request["script"]
+    reason = "" if script and is_warm_program(script) else cold_reason(request["argv"], request["env"])
     peer = struct.unpack("3i", link.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))[0]
     machine_proc = os.open("/proc", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
@@ -104,12 +134,12 @@ def _handle(link: socket.socket) -> int:
         link.close()
         os.close(machine_proc)
         program.become(request, fds)
-        return program.run()
+        return program.run_script(script) if script else program.run()
     for fd in fds:
         os.close(fd)
     link.settimeout(None)
     link.sendall(encode({"started": True}))
-    blocks = request["argv"][:1] == ["start"] and "--block" in request["argv"]
+    blocks = not script and request["argv"][:1] == ["start"] and "--block" in request["argv"]
     code = _wait(link, pid, machine_proc if blocks else -1)
     with contextlib.suppress(OSError):  # whoever asked has been killed
         link.sendall(encode({"exit": code}))
