@@ -9,7 +9,7 @@ import pytest
 
 from raysail.api.openapi import SchemaNode
 from raysail.apiserver.cel import CelError, CelSyntaxError, CostExceeded, SchemaRules, compile_expression
-from raysail.apiserver.cel.types import DYN, INT, STRING, list_of
+from raysail.apiserver.cel.types import DYN, INT, STRING, list_of, type_of_schema
 
 VARIABLES = {"x": INT, "s": STRING, "l": list_of(INT), "d": DYN}
 VALUES = (3, "text", [1, 2, 3], {"a": 1, "n": None})
@@ -306,3 +306,35 @@ def test_the_budget_of_an_object_is_shared_by_its_rules() -> None:
     found = rules(schema, {"l": list(range(250))})
     assert [reason for reason, _, _ in found] == ["FieldValueInvalid"]
     assert "running out of cost budget" in found[0][2]
+
+
+def array(items: dict[str, Any], **limits: Any) -> dict[str, Any]:
+    return {"type": "array", "items": items, **limits}
+
+
+@pytest.mark.parametrize(
+    ("schema", "rule", "cost"),
+    [
+        (array({"type": "number"}), "self.all(x, true)", 4718591),
+        (array({"type": "number"}, maxItems=10), "self.all(x, true)", 32),
+        (array({"type": "string"}), "self.all(x, true)", 3145727),
+        (array({"type": "boolean"}), "self.all(x, true)", 1887437),
+        ({"type": "object", "additionalProperties": {"type": "number"}}, "self.all(x, true)", 1348169),
+        ({"type": "string"}, "self.contains('test')", 314574),
+        ({"type": "string", "maxLength": 10}, "self.contains('test')", 5),
+        ({"type": "string"}, "self.startsWith('test')", 2),
+        ({"type": "string"}, "size(self + 'hello') > size('hello')", 314578),
+        (array({"type": "string"}), "self[1] == self[1]", 314577),
+        (array({"type": "number"}, maxItems=10), "self.all(x, self.all(y, true))", 352),
+        ({"type": "string", "maxLength": 50}, "self.matches('x')", 22),
+        ({"type": "string"}, "'x'.matches('(((((((((())))))))))[0-9]')", 7),
+        (array({"type": "string", "format": "duration"}), "self[0].getHours() == 2", 4),
+        (array({"type": "string", "format": "date-time"}), "self.all(x, true)", 428963),
+        (array({"x-kubernetes-int-or-string": True}), "self[0] == 5", 3),
+    ],
+)
+def test_the_most_a_rule_can_cost_is_what_kubernetes_says(schema: dict[str, Any], rule: str, cost: int) -> None:
+    node = SchemaNode(schema)
+    kind = type_of_schema(node)
+    assert kind is not None
+    assert compile_expression(rule, {"self": kind, "oldSelf": kind}).most_cost(node) == cost

@@ -175,11 +175,46 @@ FIELD = f"{ROOT}.properties[spec].properties[f]"
             crd(
                 version(
                     schema=spec_schema(
-                        f={"type": "array", "items": {"type": "string", "x-kubernetes-validations": [{"rule": "self == oldSelf"}]}}
+                        f={"type": "array", "items": {"type": "integer", "x-kubernetes-validations": [{"rule": "self == oldSelf"}]}}
                     )
                 )
             ),
             [(INVALID, f"{FIELD}.items.x-kubernetes-validations[0].rule")],
+        ),
+        (
+            "rule that could run away",
+            crd(
+                version(
+                    schema=spec_schema(
+                        f={
+                            "type": "array",
+                            "items": {"type": "string"},
+                            "x-kubernetes-validations": [{"rule": "self.all(a, self.all(b, a == b))"}],
+                        }
+                    )
+                )
+            ),
+            [
+                (FORBIDDEN, f"{FIELD}.x-kubernetes-validations[0].rule"),
+                (FORBIDDEN, f"{FIELD}.x-kubernetes-validations[0].rule"),
+                (FORBIDDEN, ROOT),
+            ],
+        ),
+        (
+            "the same with limits",
+            crd(
+                version(
+                    schema=spec_schema(
+                        f={
+                            "type": "array",
+                            "maxItems": 50,
+                            "items": {"type": "string", "maxLength": 50},
+                            "x-kubernetes-validations": [{"rule": "self.all(a, self.all(b, a == b))"}],
+                        }
+                    )
+                )
+            ),
+            [],
         ),
         (
             "field path",

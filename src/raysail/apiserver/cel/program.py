@@ -9,7 +9,9 @@ from typing import Any
 import raysail.apiserver.cel.network_library
 import raysail.apiserver.cel.standard_library
 import raysail.apiserver.cel.strings_library  # noqa: F401 - the three declare their functions
+from raysail.api.openapi import SchemaNode
 from raysail.apiserver.cel.checker import check
+from raysail.apiserver.cel.cost import estimate
 from raysail.apiserver.cel.emitter import Evaluate, emit, steps
 from raysail.apiserver.cel.parser import parse
 from raysail.apiserver.cel.runtime import PER_CALL_LIMIT, Account
@@ -37,6 +39,10 @@ class Program:
     @cached_property
     def _careful(self) -> Evaluate:
         return emit(self._expression, self._variables, careful=True)
+
+    def most_cost(self, place: SchemaNode) -> int:
+        """The most work one evaluation can be, where `self` is of this schema."""
+        return estimate(self._expression, place)
 
     def uses(self, name: str) -> bool:
         """Whether the expression names the variable (a loop variable of the same name hides it)."""

@@ -170,12 +170,22 @@ def _says_metadata(node: SchemaNode) -> bool:
     return all(child is not None and child.type == "string" for child in texts)
 
 
+def field_schema(object_type: Type, name: str) -> SchemaNode | None:
+    """The schema of a field, by its CEL name."""
+    known = fields(object_type).get(name)
+    return None if known is None or object_type.node is None else _properties(object_type.node, root=object_type.root).get(known[0])
+
+
+def _properties(node: SchemaNode, *, root: bool) -> Mapping[str, SchemaNode]:
+    """The fields of an object; a resource has type and names whether its schema says so or not."""
+    if root and not _says_metadata(node):
+        return {**node.properties, "kind": _TEXT, "apiVersion": _TEXT, "metadata": _METADATA}
+    return node.properties
+
+
 def _fields(node: SchemaNode, *, root: bool) -> Mapping[str, tuple[str, Type]]:
     found: dict[str, tuple[str, Type]] = {}
-    properties = dict(node.properties)
-    if root and not _says_metadata(node):
-        properties |= {"kind": _TEXT, "apiVersion": _TEXT, "metadata": _METADATA}
-    for name, child in properties.items():
+    for name, child in _properties(node, root=root).items():
         escaped = escape(name)
         if escaped is not None and (kind := type_of_schema(child)) is not None:
             found[escaped] = name, kind
