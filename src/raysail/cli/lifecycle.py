@@ -68,10 +68,12 @@ def up(
     _check_nodes(settings)
     supervisor = _start_supervisor(home)
     try:
-        api = _wait_ready(home, supervisor)
-        from raysail.cli.starter import create_starter_objects
+        # What takes a moment to find out is found out while the API starts.
+        from raysail.cli.starter import create_all, starter_objects
 
-        create_starter_objects(api, settings.nodes)
+        objects = starter_objects(settings.nodes)
+        api = _wait_ready(home, supervisor)
+        create_all(api, objects)
     except BaseException:
         supervisor.stop(_STOP_SECONDS)
         raise

@@ -22,14 +22,26 @@ _PRIORITIES: Final = {
 }
 
 
-def create_starter_objects(api: Api, nodes: str) -> None:
-    """Creates what is missing."""
-    totals = _totals(nodes)
-    _create(api, RESOURCE_FLAVORS, {"metadata": {"name": "default-flavor"}})
-    _create(api, CLUSTER_QUEUES, _cluster_queue(totals))
-    _create(api, LOCAL_QUEUES, {"metadata": {"name": "default", "namespace": "default"}, "spec": {"clusterQueue": "default"}}, "default")
+def starter_objects(nodes: str) -> list[tuple[Resource, dict[str, Any]]]:
+    """What a fresh instance presenting those nodes (the text of --nodes) should have."""
+    objects: list[tuple[Resource, dict[str, Any]]] = [
+        (RESOURCE_FLAVORS, {"metadata": {"name": "default-flavor"}}),
+        (CLUSTER_QUEUES, _cluster_queue(_totals(nodes))),
+        (LOCAL_QUEUES, {"metadata": {"name": "default", "namespace": "default"}, "spec": {"clusterQueue": "default"}}),
+    ]
     for name, (value, description) in _PRIORITIES.items():
-        _create(api, WORKLOAD_PRIORITY_CLASSES, {"metadata": {"name": name}, "value": value, "description": description})
+        objects.append((WORKLOAD_PRIORITY_CLASSES, {"metadata": {"name": name}, "value": value, "description": description}))
+    return objects
+
+
+def create_all(api: Api, objects: list[tuple[Resource, dict[str, Any]]]) -> None:
+    """Creates those that are not there yet."""
+    for resource, body in objects:
+        try:
+            api.create(resource, {"apiVersion": resource.api_version, "kind": resource.kind} | body, body["metadata"].get("namespace"))
+        except StatusError as error:
+            if not is_already_exists(error):
+                raise
 
 
 def _totals(nodes: str) -> dict[str, str]:
@@ -56,11 +68,3 @@ def _cluster_queue(totals: dict[str, str]) -> dict[str, Any]:
             "resourceGroups": [{"coveredResources": list(totals), "flavors": [{"name": "default-flavor", "resources": resources}]}],
         },
     }
-
-
-def _create(api: Api, resource: Resource, body: dict[str, Any], namespace: str | None = None) -> None:
-    try:
-        api.create(resource, {"apiVersion": resource.api_version, "kind": resource.kind} | body, namespace)
-    except StatusError as error:
-        if not is_already_exists(error):
-            raise
