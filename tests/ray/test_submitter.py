@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from raysail.ray.job.cluster import cluster_for
-from raysail.ray.job.runtime_env import parse_runtime_env
+from raysail.ray.go_yaml import parse_mapping
 from raysail.ray.job.submitter import go_json, go_quoted, kubernetes_job, request_body, submit_command
 from raysail.ray.settings import RaySettings
 from tests.ray.builders import cluster, env, group, job
@@ -110,11 +110,11 @@ def test_json_as_go_writes_it() -> None:
 
 
 def test_runtime_env_is_yaml_1_1_with_text_keys() -> None:
-    assert parse_runtime_env("env_vars: {N: x, 1: z}\nflag: off\nletter: n") == {
+    assert parse_mapping("env_vars: {N: x, 1: z}\nflag: off\nletter: n") == {
         "env_vars": {"false": "x", "1": "z"},
         "flag": False,
         "letter": False,
     }
-    assert parse_runtime_env("") == {}
+    assert parse_mapping("") == {}
     with pytest.raises(ValueError, match="mapping"):
-        parse_runtime_env("- a")
+        parse_mapping("- a")

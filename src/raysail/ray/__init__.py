@@ -1,7 +1,7 @@
-"""KubeRay's job: RayCluster and RayJob, on any Kubernetes API.
+"""KubeRay's job: RayCluster, RayJob, RayService and RayCronJob, on any Kubernetes API.
 
 Pure builders and state machines decide, thin controllers act: `pods/` and `services/` build objects, `cluster/` plans a cluster's Pods, `job/` walks a
-job through its states, `dashboard` speaks to Ray.
+job through its states, `service/` moves traffic between clusters, `cronjob/` keeps schedules, `dashboard` speaks to Ray.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from raysail.ray.cluster.controller import ClusterController
 from raysail.ray.cronjob.controller import CronJobController
 from raysail.ray.job.controller import JobController
 from raysail.ray.network.controller import NetworkPolicyController
+from raysail.ray.service.controller import ServiceController
 from raysail.ray.settings import FeatureGates, RaySettings
 
 __all__ = ["FeatureGates", "RaySettings", "register"]
@@ -24,6 +25,8 @@ def register(manager: Manager, settings: RaySettings) -> None:
         manager.add(NetworkPolicyController(manager, settings).controller)
     if settings.gates.ray_cron_job:
         manager.add(CronJobController(manager, settings).controller)
-    jobs = JobController(manager, settings, addresses_of_services(manager) if settings.resolve_services else None)
+    addresses = addresses_of_services(manager) if settings.resolve_services else None
+    manager.add(ServiceController(manager, settings, addresses).controller)
+    jobs = JobController(manager, settings, addresses)
     manager.add(jobs.controller)
     manager.add_service("ray jobs", jobs.follower.run)

@@ -1,4 +1,4 @@
-"""Speaking to Ray's dashboard: jobs (KubeRay utils/dashboardclient; Ray's own REST API of jobs).
+"""Speaking to Ray's dashboard: jobs and Ray Serve (KubeRay utils/dashboardclient; Ray's own REST API of jobs).
 
 URLs are KubeRay's, `http://<service>.<namespace>.svc.<domain>:<port>`. HTTP_PROXY and NO_PROXY are honoured. Where a `Resolver` is given (we run
 outside Pods), Service names become addresses by it and not by DNS.
@@ -25,6 +25,10 @@ _PROXY_SECONDS: Final = 10
 
 Addresses = Callable[[str], str | None]
 """The address behind a Service's qualified name; None where nobody knows it."""
+
+
+class DashboardError(Exception):
+    """A dashboard gave no answer, or refused."""
 
 
 class ServiceResolver(AbstractResolver):
@@ -109,9 +113,37 @@ class Dashboard:
             return _told(error)
         return "" if 200 <= code <= 299 else f"HTTP {code} {_shown(answer)}"
 
+    async def serve_details(self, url: str, token: str) -> dict[str, Any]:
+        """Ray Serve's applications by name. Raises DashboardError."""
+        try:
+            code, body = await self._request("GET", url, token, "/api/serve/applications/?api_type=declarative")
+            applications = orjson.loads(body).get("applications") if 200 <= code <= 299 else None
+        except (aiohttp.ClientError, OSError, TimeoutError, ValueError, AttributeError) as error:
+            raise DashboardError(f"failed to get Serve application statuses from the dashboard: {_told(error)}") from error
+        if not 200 <= code <= 299:
+            raise DashboardError(f"failed to get Serve application statuses from the dashboard: HTTP {code} {_shown(body)}")
+        return applications or {}
+
+    async def put_serve_config(self, url: str, token: str, config: dict[str, Any]) -> None:
+        """Tells Ray Serve what to run. Raises DashboardError."""
+        try:
+            code, body = await self._request("PUT", url, token, "/api/serve/applications/", config)
+        except (aiohttp.ClientError, OSError, TimeoutError) as error:
+            raise DashboardError(f"fail to create / update Serve applications: {_told(error)}") from error
+        if not 200 <= code <= 299:
+            raise DashboardError(f"fail to create / update Serve applications: HTTP {code} {_shown(body)}")
+
+    async def proxy_is_healthy(self, pod_ip: str, port: int) -> bool:
+        """Whether Ray Serve's proxy in a Pod takes requests."""
+        try:
+            async with self._opened().get(f"http://{pod_ip}:{port}/-/healthz") as response:
+                return response.status == 200
+        except (aiohttp.ClientError, OSError, TimeoutError):
+            return False
+
     async def _request(self, method: str, url: str, token: str, path: str, body: dict[str, Any] | None = None) -> tuple[int, bytes]:
         headers = {TOKEN_HEADER: f"Bearer {token}"} if token else {}
-        if method == "POST":
+        if method != "GET":
             headers["Content-Type"] = "application/json"
         data = orjson.dumps(body) if body is not None else None
         if self._proxy is not None:

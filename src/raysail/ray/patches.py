@@ -13,11 +13,18 @@ from raysail.api.meta import View
 def wire(status: View) -> dict[str, Any]:
     """A status as it is stored. Views leave out what is empty; a condition's message must be there even so."""
     plain: dict[str, Any] = msgspec.to_builtins(status)
-    for holder in (plain, plain.get("rayClusterStatus") or {}):
-        for condition in holder.get("conditions") or ():
-            condition.setdefault("message", "")
-            condition.setdefault("reason", "")
+    _complete_conditions(plain)
     return plain
+
+
+def _complete_conditions(holder: dict[str, Any]) -> None:
+    for key, value in holder.items():
+        if key == "conditions":
+            for condition in value:
+                condition.setdefault("message", "")
+                condition.setdefault("reason", "")
+        elif isinstance(value, dict):
+            _complete_conditions(value)
 
 
 def merge_patch(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:

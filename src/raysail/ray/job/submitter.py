@@ -17,7 +17,7 @@ from raysail.api.core.pod import ContainerStatus
 from raysail.api.meta import parse_time
 from raysail.api.ray import RayCluster, RayJob, RayJobStatus, names
 from raysail.api.ray import job as states
-from raysail.ray.job.runtime_env import parse_runtime_env
+from raysail.ray.go_yaml import parse_mapping
 from raysail.ray.job.steps import Seen
 from raysail.ray.pods import authentication
 from raysail.ray.pods.build import controller_reference
@@ -158,7 +158,7 @@ def submit_command(job: RayJob, status: RayJobStatus, *, sidecar: bool, checks_f
     words += ["ray", "job", "submit", "--address", address, *(["--no-wait"] if checks_first else [])]
     spec = job.spec
     if spec.runtime_env_yaml:
-        words += ["--runtime-env-json", go_quoted(go_json(parse_runtime_env(spec.runtime_env_yaml)))]
+        words += ["--runtime-env-json", go_quoted(go_json(parse_mapping(spec.runtime_env_yaml)))]
     if spec.metadata:
         words += ["--metadata-json", go_quoted(go_json(spec.metadata))]
     if status.job_id:
@@ -181,7 +181,7 @@ def request_body(job: RayJob) -> dict[str, Any]:
     body: dict[str, Any] = {
         "entrypoint": spec.entrypoint,
         "submission_id": job.status.job_id,
-        "runtime_env": parse_runtime_env(spec.runtime_env_yaml),
+        "runtime_env": parse_mapping(spec.runtime_env_yaml),
         "metadata": spec.metadata,
         "entrypoint_num_cpus": _number(spec.entrypoint_num_cpus),
         "entrypoint_num_gpus": _number(spec.entrypoint_num_gpus),

@@ -11,7 +11,7 @@ import yaml
 
 from raysail.api.ray import DeletionStrategy, RayJob, RayJobSpec, names
 from raysail.api.ray import job as states
-from raysail.ray.job.runtime_env import parse_runtime_env
+from raysail.ray.go_yaml import parse_mapping
 from raysail.ray.pods import authentication, autoscaler
 from raysail.ray.settings import FeatureGates
 from raysail.ray.validation import cluster
@@ -58,7 +58,7 @@ def check_spec(spec: RayJobSpec, annotations: Mapping[str, str] | None, gates: F
         except InvalidError as error:
             raise InvalidError(f"{_INVALID}{error}") from error
     try:
-        parse_runtime_env(spec.runtime_env_yaml)
+        parse_mapping(spec.runtime_env_yaml)
     except (yaml.YAMLError, ValueError) as error:
         raise InvalidError(f"failed to unmarshal RuntimeEnvYAML: {spec.runtime_env_yaml}: {error}") from error
     for field, value in (

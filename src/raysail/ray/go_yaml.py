@@ -1,4 +1,4 @@
-"""`runtimeEnvYAML`, read as KubeRay reads it.
+"""YAML text inside objects (`runtimeEnvYAML`, `serveConfigV2`), read as KubeRay reads it.
 
 That is YAML 1.1 (`n`, `off` and `yes` are booleans) and, through JSON, text keys only. PyYAML reads the one-letter forms as text, Go does not.
 """
@@ -27,8 +27,8 @@ for _letter in _ONE_LETTER:
 _Loader.add_constructor("tag:yaml.org,2002:bool", _boolean)
 
 
-def parse_runtime_env(text: str) -> dict[str, Any]:
-    """The runtime environment. Raises yaml.YAMLError, or ValueError where the text is not a mapping."""
+def parse_mapping(text: str) -> dict[str, Any]:
+    """The mapping; empty for no text. Raises yaml.YAMLError, or ValueError where the text is not a mapping."""
     document = yaml.load(text, _Loader) if text else {}  # noqa: S506 - a safe loader with other booleans
     if document is None:
         return {}
