@@ -7,6 +7,7 @@ import contextlib
 import gc
 import logging
 import signal
+import sys
 from collections.abc import AsyncIterator
 
 import uvloop
@@ -70,5 +71,7 @@ def main(settings: ApiSettings) -> None:
     """Runs `serve` on uvloop."""
     # Stored objects are many and hold no cycles: the collector need not walk them all the time.
     gc.set_threshold(20_000, 50, 100)
+    # The thread that commits waits at most this long for a busy event loop to let go of the interpreter.
+    sys.setswitchinterval(0.001)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(serve(settings))

@@ -6,6 +6,7 @@ Each row carries a checksum; a row that does not match is reported, and its obje
 
 from __future__ import annotations
 
+import json
 import sqlite3
 import zlib
 from collections.abc import Iterable, Sequence
@@ -14,6 +15,7 @@ from pathlib import Path
 from typing import Final
 
 FORMAT: Final = 1
+_ROWS_A_STATEMENT: Final = 128
 Row = tuple[int, str, str, int, bytes, int]
 """revision, collection, key, deleted, value, checksum"""
 
@@ -43,7 +45,7 @@ class Database:
         self._first_revision = first_revision
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         try:
-            self._connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=10)
+            self._connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=10, cached_statements=_ROWS_A_STATEMENT + 32)
             self._prepare()
         except sqlite3.DatabaseError as error:
             raise StoreUnreadableError(
@@ -90,23 +92,35 @@ class Database:
         return Loaded(rows, floor)
 
     def append(self, rows: Sequence[Row]) -> None:
-        """Makes the rows durable in one transaction: all or none. Raises sqlite3.Error."""
+        """Makes the rows durable in one transaction: all or none. Raises sqlite3.Error.
+
+        As few statements as possible: each one gives up the interpreter lock and has to wait for a busy event loop to get it back.
+        """
+        if len(rows) <= _ROWS_A_STATEMENT:
+            self._insert(rows)  # a statement is a transaction of its own
+            return
         run = self._connection.execute
         run("BEGIN IMMEDIATE")
         try:
-            self._connection.executemany("INSERT INTO log VALUES(?, ?, ?, ?, ?, ?)", rows)
+            for start in range(0, len(rows), _ROWS_A_STATEMENT):
+                self._insert(rows[start : start + _ROWS_A_STATEMENT])
             run("COMMIT")
         except BaseException:
             if self._connection.in_transaction:
                 run("ROLLBACK")
             raise
 
+    def _insert(self, rows: Sequence[Row]) -> None:
+        # The text for each number of rows is compiled once and kept by the connection.
+        values = ", ".join(("(?, ?, ?, ?, ?, ?)",) * len(rows))
+        self._connection.execute(f"INSERT INTO log VALUES {values}", [column for row in rows for column in row])  # noqa: S608 - question marks
+
     def compact(self, revisions: Iterable[int], floor: int) -> None:
         """Forgets rows that neither the present nor the kept history needs. Raises sqlite3.Error."""
         run = self._connection.execute
         run("BEGIN IMMEDIATE")
         try:
-            self._connection.executemany("DELETE FROM log WHERE revision = ?", [(revision,) for revision in revisions])
+            run("DELETE FROM log WHERE revision IN (SELECT value FROM json_each(?))", (json.dumps(list(revisions)),))
             run("UPDATE meta SET value = ? WHERE name = 'floor' AND value < ?", (floor, floor))
             run("COMMIT")
         except BaseException:
