@@ -68,6 +68,8 @@ async def test_a_leader_gives_its_lease_back() -> None:
 async def test_health() -> None:
     async with embedded_api(port=None) as api:
         manager = Manager(api.client)
+        manager.add_metrics(lambda: 1 / 0)  # type: ignore[arg-type, return-value]
+        manager.add_metrics(lambda: ["# TYPE kueue_pending_workloads gauge", 'kueue_pending_workloads{cluster_queue="a"} 3'])
         server = await serve_health("127.0.0.1:0", manager)
 
         async def ask(path: str) -> tuple[int, str]:
@@ -84,6 +86,7 @@ async def test_health() -> None:
             code, text = await ask("/metrics")
             assert code == 200
             assert "raysail_ready 1\n" in text
+            assert 'kueue_pending_workloads{cluster_queue="a"} 3\n' in text
         assert (await ask("/nowhere"))[0] == 404
         await server.close()
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from types import TracebackType
 from typing import Any, Final, Self, TypeVar
 
@@ -27,6 +27,8 @@ logger = logging.getLogger(__name__)
 
 V = TypeVar("V", bound=Object)
 Service = Callable[[], Awaitable[None]]
+Metrics = Callable[[], Iterable[str]]
+"""Gives lines of Prometheus' text format, `# HELP` and `# TYPE` included."""
 
 STOP_SECONDS: Final = 5.0
 """How long reconciles in hand and unwritten events are waited for at a stop."""
@@ -54,6 +56,7 @@ class Manager:
         self._running: dict[int, asyncio.Task[None]] = {}
         self._controllers: list[Controller] = []
         self._services: list[tuple[str, Service]] = []
+        self._metrics: list[Metrics] = []
         self._group: asyncio.TaskGroup | None = None
         self._started = asyncio.Event()
         self._stop = asyncio.Event()
@@ -114,6 +117,20 @@ class Manager:
         """Something else to keep running beside the controllers (a poller, a server); started again if it fails. Before the start only."""
         self._before_start(name)
         self._services.append((name, service))
+
+    def add_metrics(self, metrics: Metrics) -> None:
+        """More of what /metrics of the process tells; asked at each scrape."""
+        self._metrics.append(metrics)
+
+    def metrics(self) -> list[str]:
+        """The lines of everything that was added; a part that fails is left out and logged."""
+        lines: list[str] = []
+        for part in self._metrics:
+            try:
+                lines += part()
+            except Exception:  # one part's fault must not blind whoever watches the others
+                logger.exception("metrics of one part failed")
+        return lines
 
     @property
     def ready(self) -> bool:

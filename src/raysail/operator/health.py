@@ -80,5 +80,6 @@ def metrics(manager: Manager) -> str:
         "# HELP workqueue_depth Keys that wait for a reconcile.",
         "# TYPE workqueue_depth gauge",
         *(f'workqueue_depth{{name="{name}"}} {depth}' for name, depth in manager.backlogs().items()),
+        *manager.metrics(),
     ]
     return "\n".join(lines) + "\n"
