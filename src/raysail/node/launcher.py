@@ -6,6 +6,7 @@ import asyncio
 import logging
 import os
 import re
+import signal
 import socket
 from pathlib import Path
 from typing import Final
@@ -14,7 +15,7 @@ from raysail.api.core.pod import Pod
 from raysail.node.agent import Agent
 from raysail.node.capabilities import Capabilities
 from raysail.node.environment import ConfigError
-from raysail.node.launching import launcher_socket, python_of
+from raysail.node.launching import launcher_folder, launcher_socket, python_of
 from raysail.node.settings import NodeSettings
 
 logger = logging.getLogger(__name__)
@@ -38,15 +39,29 @@ async def keep_launcher(agent: Agent) -> None:
             arrived.put_nowait(new)
 
     agent.pods.on_change(changed)
-    while True:
-        pod = await arrived.get()
+    try:
+        while True:
+            pod = await arrived.get()
+            try:
+                python = python_of(pod, agent.settings)
+            except ConfigError:
+                continue  # the Pod says so itself
+            path = launcher_socket(agent.settings, python)
+            if not await asyncio.to_thread(_answers, path):
+                await _start(python, path, agent.settings, agent.host.capabilities)
+    finally:
+        _end_all(agent.settings)
+
+
+def _end_all(settings: NodeSettings) -> None:
+    """Ends the launchers; what they have started does not depend on them."""
+    for lock in launcher_folder(settings).glob("*.lock"):
         try:
-            python = python_of(pod, agent.settings)
-        except ConfigError:
-            continue  # the Pod says so itself
-        path = launcher_socket(agent.settings, python)
-        if not await asyncio.to_thread(_answers, path):
-            await _start(python, path, agent.settings, agent.host.capabilities)
+            pid = int(lock.read_text())
+            if "/warm/__main__.py" in Path(f"/proc/{pid}/cmdline").read_text():
+                os.kill(pid, signal.SIGTERM)
+        except (OSError, ValueError):
+            continue  # it has ended by itself
 
 
 def _answers(path: Path) -> bool:
