@@ -24,6 +24,7 @@ class ServiceAddresses:
         self._store = store
         self._network = ipaddress.ip_network(cidr)
         self._node_ports = node_ports
+        self._specs: dict[str, tuple[int, Mapping[str, Any]]] = {}
         self._last = int(self._network.network_address)
 
     def admit(self, operation: Operation) -> None:
@@ -32,22 +33,31 @@ class ServiceAddresses:
             return
         spec = operation.object.setdefault("spec", {})
         old = ((operation.old or {}).get("spec")) or {}
-        others = [(r.key, r.object().get("spec") or {}) for r in self._store.latest_scan("services")]
-        own = f"{operation.namespace}/{operation.name}"
-        others = [(key, other) for key, other in others if key != own]
+        others = self._others(f"{operation.namespace}/{operation.name}")
         if spec.get("type") == "ExternalName":
             for key in ("clusterIP", "clusterIPs", "ipFamilies", "ipFamilyPolicy"):
                 if spec.get(key) == old.get(key):
                     spec.pop(key, None)
             self._drop_node_ports(spec, old)
             return
-        self._cluster_ip(operation, spec, old, [other for _, other in others])
+        self._cluster_ip(operation, spec, old, others)
         if spec.get("type") in _WITH_NODE_PORTS and not (
             spec["type"] == "LoadBalancer" and spec.get("allocateLoadBalancerNodePorts") is False
         ):
-            self._allocate_node_ports(operation, spec, old, [other for _, other in others])
+            self._allocate_node_ports(operation, spec, old, others)
         elif spec.get("type") not in _WITH_NODE_PORTS:
             self._drop_node_ports(spec, old)
+
+    def _others(self, own: str) -> list[Mapping[str, Any]]:
+        """The specs of all other Services. Each is decoded once a change, not once a write of any Service."""
+        present: dict[str, tuple[int, Mapping[str, Any]]] = {}
+        for record in self._store.latest_scan("services"):
+            known = self._specs.get(record.key)
+            if known is None or known[0] != record.revision:
+                known = (record.revision, record.object().get("spec") or {})
+            present[record.key] = known
+        self._specs = present
+        return [spec for key, (_, spec) in present.items() if key != own]
 
     def validate(self, operation: Operation) -> None:
         """Nothing more."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -81,7 +82,7 @@ async def _page(call: Call, selection: Selection) -> tuple[list[Record], int, st
     query = call.query
     limit = _limit(query.get("limit", ""))
     version, match, token = query.get("resourceVersion", ""), query.get("resourceVersionMatch", ""), query.get("continue", "")
-    _check_match(version, match, token)
+    _check_match(query)
     if version == "0" and not token:
         limit = 0  # "any version" is answered from the cache, which does not page (cacher.go shouldDelegateList)
     start: Position | None = None
@@ -99,7 +100,7 @@ async def _page(call: Call, selection: Selection) -> tuple[list[Record], int, st
     try:
         snapshot = call.store.snapshot(call.definition.collection, call.target.namespace, revision)
     except ExpiredError as error:
-        raise _expired(call, error, start) from error
+        raise _expired(start) from error
     records = snapshot.records
     if start is not None:
         records = [record for record in records if record.key > start.key]
@@ -140,31 +141,33 @@ def _limit(text: str) -> int:
     return max(limit, 0)
 
 
-def _check_match(version: str, match: str, token: str) -> None:
+def _check_match(query: Mapping[str, str]) -> None:
+    """k8s.io/apimachinery pkg/apis/meta/internalversion/validation."""
+    version, match, token = query.get("resourceVersion", ""), query.get("resourceVersionMatch", ""), query.get("continue", "")
     causes = []
     if match:
-        if token:
-            causes.append(
-                Cause(
-                    "FieldValueForbidden", "Forbidden: resourceVersionMatch is forbidden when continue is provided", "resourceVersionMatch"
-                )
-            )
         if not version:
-            text = "Forbidden: resourceVersionMatch is forbidden unless resourceVersion is provided"
-            causes.append(Cause("FieldValueForbidden", text, "resourceVersionMatch"))
+            causes.append(_forbidden("resourceVersionMatch", "resourceVersionMatch is forbidden unless resourceVersion is provided"))
+        if token:
+            causes.append(_forbidden("resourceVersionMatch", "resourceVersionMatch is forbidden when continue is provided"))
         if match not in _MATCHES:
             text = f'Unsupported value: "{match}": supported values: "Exact", "NotOlderThan", ""'
             causes.append(Cause("FieldValueNotSupported", text, "resourceVersionMatch"))
         elif match == "Exact" and version == "0":
-            text = 'Forbidden: resourceVersionMatch "exact" is forbidden for resourceVersion "0"'
-            causes.append(Cause("FieldValueForbidden", text, "resourceVersionMatch"))
+            causes.append(_forbidden("resourceVersionMatch", 'resourceVersionMatch "exact" is forbidden for resourceVersion "0"'))
+    if query.get("sendInitialEvents"):
+        causes.append(_forbidden("sendInitialEvents", "sendInitialEvents is forbidden for list"))
     if causes:
         raise invalid("meta.k8s.io", "ListOptions", "", causes)
 
 
-def _expired(call: Call, error: ExpiredError, start: Position | None) -> StatusError:
+def _forbidden(field: str, text: str) -> Cause:
+    return Cause("FieldValueForbidden", f"Forbidden: {text}", field)
+
+
+def _expired(start: Position | None) -> StatusError:
     if start is None:
-        return StatusError("Expired", f"The resourceVersion for the provided list is too old. {error}", 410)
+        return StatusError("Expired", "The resourceVersion for the provided list is too old.", 410)
     # The client may go on where it was, with what is there now.
     again = Position(-1, start.key).token()
     return StatusError(

@@ -91,9 +91,15 @@ def start_of(call: Call) -> Start:
         if match != "NotOlderThan":
             text = "Forbidden: sendInitialEvents requires setting resourceVersionMatch to NotOlderThan"
             causes.append(Cause("FieldValueForbidden", text, "resourceVersionMatch"))
+        elif query.get("continue"):
+            text = "Forbidden: resourceVersionMatch is forbidden when continue is provided"
+            causes.append(Cause("FieldValueForbidden", text, "resourceVersionMatch"))
     elif match:
         text = "Forbidden: resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided"
         causes.append(Cause("FieldValueForbidden", text, "resourceVersionMatch"))
+    if match and match != "NotOlderThan":
+        text = f'Unsupported value: "{match}": supported values: "NotOlderThan"'
+        causes.append(Cause("FieldValueNotSupported", text, "resourceVersionMatch"))
     if causes:
         raise invalid("meta.k8s.io", "ListOptions", "", causes)
     if version and not version.isdigit():
@@ -266,4 +272,3 @@ class _Watch:
         self._stream.sending_since = time.monotonic()
         await self._send({"type": "http.response.body", "body": b"".join(chunk), "more_body": True})
         self._stream.sending_since = 0.0
-
