@@ -7,8 +7,11 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
+import msgspec
+
 from raysail.api.core.containers import Container
 from raysail.api.core.pod import Pod
+from raysail.api.meta import format_time
 
 
 class Phase(StrEnum):
@@ -94,3 +97,9 @@ def restart_policy(pod: Pod, container: Container, *, init: bool) -> str:
         return own
     policy = pod.spec.restart_policy or "Always"
     return "OnFailure" if init and policy == "Always" else policy
+
+
+def as_deleted(pod: Pod, now: datetime) -> Pod:
+    """The Pod as one that is to end at once."""
+    meta = msgspec.structs.replace(pod.metadata, deletion_timestamp=format_time(now), deletion_grace_period_seconds=0)
+    return msgspec.structs.replace(pod, metadata=meta)

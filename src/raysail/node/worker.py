@@ -20,7 +20,6 @@ import msgspec
 from raysail.api.core.containers import Container
 from raysail.api.core.pod import FAILED, SUCCEEDED, Pod
 from raysail.api.errors import StatusError, is_not_found
-from raysail.api.meta import format_time
 from raysail.api.resources import PODS
 from raysail.kube.client import PatchType
 from raysail.node import cgroups, launching, machine, records, status, volumes
@@ -30,8 +29,9 @@ from raysail.node.driverlogs import keep_driver_logs
 from raysail.node.environment import ConfigError
 from raysail.node.host import HOST_ADDRESS, Host
 from raysail.node.monitoring import Monitor
-from raysail.node.observed import Attempt, Phase, Sandbox, Seen, inits
+from raysail.node.observed import Attempt, Phase, Sandbox, Seen, as_deleted, inits
 from raysail.node.resources import gpu_count
+from raysail.node.runs import Runs
 from raysail.node.sandbox import SandboxError, Supervisor, SupervisorGoneError, end_marked
 from raysail.node.stopping import HookFailedError, Stopping, run_hook
 
@@ -62,7 +62,7 @@ class PodWorker:
         self._current = current
         self._absorb = absorb
         self._hosts = hosts
-        self._attempts: dict[str, list[Attempt]] = records.read_attempts(self.folder) if self.record else {}
+        self.runs = Runs(self.folder, restore=self.record is not None)
         self._sandbox = Sandbox.ABSENT
         self._sandbox_error = ""
         self._waiting: dict[str, tuple[str, str]] = {}
@@ -82,24 +82,9 @@ class PodWorker:
         """The Pod's address, empty before it has one."""
         return self.record.address if self.record else ""
 
-    def newest_attempt(self, container: str) -> int:
-        """The number of the last run that has begun; -1 for none."""
-        attempts = self._attempts.get(container)
-        return attempts[-1].number if attempts else -1
-
-    def is_live(self, container: str, number: int) -> bool:
-        """Whether that run has not ended."""
-        return any(a.number == number and a.live for a in self._attempts.get(container, ()))
-
     def waiting_reason(self, container: str) -> str:
         """Why the container has not begun."""
         return self._waiting.get(container, ("PodInitializing" if inits(self.pod) else "ContainerCreating", ""))[0]
-
-    def environment_of(self, container: str) -> dict[str, str]:
-        """The variables of the container's last run."""
-        path = self.folder / "containers" / container / f"{self.newest_attempt(container)}.json"
-        env: dict[str, str] = records.read_json(path).get("env", {})
-        return env
 
     def wake(self) -> None:
         """Something may have changed."""
@@ -133,7 +118,7 @@ class PodWorker:
             self.pod = current
         elif self.pod.metadata.deletion_timestamp is None:
             # Removed at once (grace 0, or while we were away): nobody waits for us, but its processes must go.
-            self.pod = _deleted(self.pod, now)
+            self.pod = as_deleted(self.pod, now)
         seen = self._seen()
         step = machine.plan(self.pod, seen, now, self._verdict)
         self._verdict = step.verdict or self._verdict
@@ -160,12 +145,11 @@ class PodWorker:
             timer.cancel()
 
     def _seen(self) -> Seen:
-        attempts = {}
-        for name, all_of_it in self._attempts.items():
-            attempts[name] = tuple(self._with_health(name, a) for a in all_of_it[-2:])
         start = datetime.fromtimestamp(self.record.start_time, self.host.manager.clock.now().tzinfo) if self.record else None
         address = HOST_ADDRESS if self.pod.spec.host_network else self.address
-        return Seen(self._sandbox, self._sandbox_error, address, HOST_ADDRESS, start, attempts, dict(self._waiting))
+        return Seen(
+            self._sandbox, self._sandbox_error, address, HOST_ADDRESS, start, self.runs.seen(self._with_health), dict(self._waiting)
+        )
 
     def _with_health(self, name: str, attempt: Attempt) -> Attempt:
         monitor = self._monitors.get((name, attempt.number))
@@ -284,6 +268,7 @@ class PodWorker:
                     for name, states in message["containers"].items():
                         for number, state in states.items():
                             self._observe(name, int(number), state)
+                    self.runs.drop_unstarted(self._is_starting)
                     if arrived is not None:
                         arrived.set()
                 else:
@@ -298,22 +283,16 @@ class PodWorker:
             self._sandbox = Sandbox.GONE
         if not self.host.capabilities.sandbox:
             end_marked(self.uid)
-        now = self.host.manager.clock.now()
-        for name, attempts in self._attempts.items():
-            own = self.folder / "containers" / name
-            for at, attempt in enumerate(attempts):
-                if attempt.live and ("start", name) not in self._tasks:
-                    state = records.read_state(own, attempt.number)
-                    ended = records.apply_state(attempt, state, own) if state and not state.get("running") else records.lost(attempt, now)
-                    records.write_lost(own, ended)
-                    attempts[at] = ended
-                    self._finish(name, ended.number)
+        for name, number in self.runs.lose(self.host.manager.clock.now(), self._is_starting):
+            self._finish(name, number)
+
+    def _is_starting(self, container: str) -> bool:
+        return ("start", container) in self._tasks
 
     # Containers.
 
     async def _start(self, container: Container, number: int, streak: int) -> None:
         name = container.name
-        own = self.folder / "containers" / name
         try:
             await self.host.content.fetch(self.pod, self._tokens)
             spec = launching.specification(
@@ -336,16 +315,13 @@ class PodWorker:
         if number == 0:
             text = f'Container image "{container.image}" is not pulled: {name} runs in {launching.describe_environment(self._python)}'
             self.event("Normal", "ImageNotPulled", text, "Pulling")
-        records.write_json(own / f"{number}.json", {**spec, "streak": streak})
-        self._attempts.setdefault(name, []).append(Attempt(number, Phase.STARTING, streak=streak, hooked=_hookless(container)))
+        path = self.runs.begin(name, number, streak, spec, hooked=_hookless(container))
         self.event("Normal", "Created", f"Container created: {name}", "Starting")
         try:
-            await self.supervisor.start(name, number, own / f"{number}.json")
+            await self.supervisor.start(name, number, path)
         except SandboxError as error:
-            now = self.host.manager.clock.now()
-            records.write_failed(own, number, error.reason, str(error), now)
             self.event("Warning", "Failed", f"Error: {error}", "Starting")
-            self._observe(name, number, records.read_state(own, number) or {})
+            self._observe(name, number, self.runs.fail(name, number, error.reason, str(error), self.host.manager.clock.now()))
             return
         self.event("Normal", "Started", f"Container started: {name}", "Starting")
         await self._after_start(container, number)
@@ -364,12 +340,10 @@ class PodWorker:
 
     def _observe(self, name: str, number: int, state: dict[str, Any]) -> None:
         """A container has started or ended."""
-        attempts = self._attempts.setdefault(name, [])
-        at = next((i for i, a in enumerate(attempts) if a.number == number), None)
-        if at is None:
+        changed = self.runs.apply(name, number, state)
+        if changed is None:
             return  # of a container that the Pod does not have
-        before = attempts[at]
-        attempts[at] = after = records.apply_state(before, state, self.folder / "containers" / name)
+        before, after = changed
         if after.phase is Phase.EXITED and before.live:
             self._finish(name, number)
         elif after.phase is Phase.RUNNING and (name, number) not in self._monitors and after.started_at is not None:
@@ -394,15 +368,9 @@ class PodWorker:
         if (monitor := self._tasks.get(("monitor", name, number))) is not None:
             monitor.cancel()
         cgroups.remove(self.host.capabilities.cgroups, launching.cgroup_name(self.pod, name, number))
-        own = self.folder / "containers" / name
-        keep_driver_logs(own / f"{number}.tmp", self.host.settings.home / "history" / "jobs" / self.pod.metadata.namespace)
-        shutil.rmtree(own / f"{number}.tmp", ignore_errors=True)
-        for old in records.old_attempts(own):
-            for path in own.glob(f"{old}.*"):
-                if path.is_file():
-                    path.unlink()
-            for log in (self.folder / "logs" / name).glob(f"{old}.log*"):
-                log.unlink()
+        history = self.host.settings.home / "history" / "jobs" / self.pod.metadata.namespace
+        keep_driver_logs(self.runs.own(name) / f"{number}.tmp", history)
+        self.runs.tidy(name, number)
 
     def _stop(self, container: Container, number: int, grace: int, message: str) -> None:
         key = (container.name, number)
@@ -424,10 +392,7 @@ class PodWorker:
         self._spawn(("stop", *key), stopping.run(grace, hook_failed))
 
     def _change(self, name: str, number: int, **fields: Any) -> None:
-        attempts = self._attempts.get(name, [])
-        for at, attempt in enumerate(attempts):
-            if attempt.number == number and attempt.live:
-                attempts[at] = replace(attempt, **fields)
+        self.runs.change(name, number, **fields)
         self._wake.set()
 
     # The end.
@@ -471,6 +436,10 @@ class PodWorker:
         if not status.differs(msgspec.to_builtins(self.pod.status), wanted):
             return
         meta = self.pod.metadata
+        for container in (*wanted["containerStatuses"], *wanted.get("initContainerStatuses", ())):
+            if container["state"].get("waiting", {}).get("reason") == "CrashLoopBackOff":
+                text = f"Back-off restarting failed container {container['name']} in pod {meta.name}_{meta.namespace}({meta.uid})"
+                self.event("Warning", "BackOff", text, "Restarting")
         try:
             patch = {"metadata": {"uid": self.uid}, "status": wanted}
             answer = await self.host.manager.client.patch(
@@ -528,9 +497,3 @@ class PodWorker:
 
 def _hookless(container: Container) -> bool:
     return container.lifecycle is None or container.lifecycle.post_start is None
-
-
-def _deleted(pod: Pod, now: datetime) -> Pod:
-    """The Pod as one to be ended at once."""
-    meta = msgspec.structs.replace(pod.metadata, deletion_timestamp=format_time(now), deletion_grace_period_seconds=0)
-    return msgspec.structs.replace(pod, metadata=meta)

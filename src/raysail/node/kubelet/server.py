@@ -65,7 +65,7 @@ class _Routes:
         except LogOptionsError as error:
             raise web.HTTPBadRequest(text=str(error)) from error
         pod = worker.pod.metadata.name
-        number = worker.newest_attempt(container) - (1 if options.previous else 0)
+        number = worker.runs.newest(container) - (1 if options.previous else 0)
         if options.previous and number < 0:
             raise web.HTTPBadRequest(text=f'previous terminated container "{container}" in pod "{pod}" not found')
         if number < 0:
@@ -74,11 +74,11 @@ class _Routes:
         response = web.StreamResponse(headers={"Content-Type": "text/plain; charset=utf-8"})
         await response.prepare(request)
         left = options.limit_bytes
-        folder = worker.folder / "logs" / container
+        folder = worker.runs.logs(container)
         # Lines are put together: one write each would cost more than reading them.
         gathered = bytearray()
         flushed = asyncio.get_running_loop().time()
-        lines = read_log(folder, number, options, lambda: worker.is_live(container, number))
+        lines = read_log(folder, number, options, lambda: worker.runs.is_live(container, number))
         async with contextlib.aclosing(_timed(lines)) as timed:
             async for line in timed:
                 data = line.shown(options.timestamps) if line is not None else b""
@@ -118,7 +118,7 @@ class _Routes:
             containers = [
                 {"name": c.name, **_usage(launching.cgroup_name(worker.pod, c.name, number))}
                 for c in worker.pod.spec.containers
-                if (number := worker.newest_attempt(c.name)) >= 0 and worker.is_live(c.name, number)
+                if (number := worker.runs.newest(c.name)) >= 0 and worker.runs.is_live(c.name, number)
             ]
             meta = worker.pod.metadata
             reference = {"name": meta.name, "namespace": meta.namespace, "uid": meta.uid}

@@ -126,7 +126,7 @@ async def _with_terminal(worker: PodWorker, container: str, argv: list[str], cha
     channels.input_fd = channels.terminal_fd = master
     environment = {"TERM": "xterm"}
     try:
-        env = {**environment, **worker.environment_of(container)}
+        env = {**environment, **worker.runs.spec(container, worker.runs.newest(container)).get("env", {})}
         program = await worker.supervisor.execute(container, argv, (slave, slave, slave), tty=True, env=env)
     except SandboxError:
         os.close(master)
@@ -165,13 +165,13 @@ async def attach(request: web.Request, worker: PodWorker, container: str) -> web
     socket = web.WebSocketResponse(protocols=PROTOCOLS, max_msg_size=64 << 20)
     await socket.prepare(request)
     channels = Channels(socket)
-    number = worker.newest_attempt(container)
-    if number < 0 or not worker.is_live(container, number):
+    number = worker.runs.newest(container)
+    if number < 0 or not worker.runs.is_live(container, number):
         await channels.send(_RESULT, failure(f"unable to attach: container {container} is not running", "InternalError", 500))
         await socket.close()
         return socket
     # Before any input is taken: what it leads to must not be missed.
-    lines = from_now(worker.folder / "logs" / container, number, lambda: worker.is_live(container, number))
+    lines = from_now(worker.runs.logs(container), number, lambda: worker.runs.is_live(container, number))
     if _flag(request.query.get("stdin") or request.query.get("input")):
         with contextlib.suppress(SandboxError):  # it has no stdin: what is typed goes nowhere, as in Kubernetes
             taken = await worker.supervisor.input_of(container)
