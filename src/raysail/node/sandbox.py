@@ -128,6 +128,7 @@ class Supervisor:
             data, fds, _, _ = socket.recv_fds(link, 65536, 1)
         if not fds:
             raise SandboxError(json.loads(data).get("error", "no stdin") if data else "the Pod has ended")
+        os.set_inheritable(fds[0], False)
         return fds[0]
 
     async def shutdown(self) -> None:

@@ -160,7 +160,8 @@ class Server:
             code = 128
             try:
                 ours.close()
-                self._close_all_but({theirs.fileno(), log_folder, stdin, kept})
+                # Of a pipe's ends only the reading one: a second writer would keep the program's stdin open for ever.
+                self._close_all_but({theirs.fileno(), log_folder, stdin, kept if spec.get("tty") else -1})
                 code = container.run(spec, theirs, log_folder, stdin, self._own_pids)
             finally:
                 os._exit(code)
