@@ -76,9 +76,13 @@ class Recorder:
         *,
         related: Object | Mapping[str, Any] | None = None,
         controller: str = "",
+        field_path: str = "",
     ) -> None:
-        """Says that `reason` happened to `regarding` (a view or a whole object). `type` is Normal or Warning; `controller` another reporter's name."""
-        about = reference(regarding)
+        """Says that `reason` happened to `regarding` (a view or a whole object), or to the part of it at `field_path`.
+
+        `type` is Normal or Warning; `controller` another reporter's name.
+        """
+        about = reference(regarding) | ({"fieldPath": field_path} if field_path else {})
         other = reference(related) if related is not None else None
         reporter = controller or self._controller
         identity = (type, action, reason, reporter, *about.values(), *(other.values() if other else ()))

@@ -309,21 +309,21 @@ class PodWorker:
         except (ConfigError, volumes.VolumeError, StatusError, ConnectionError, OSError) as error:
             self._waiting[name] = ("CreateContainerConfigError" if isinstance(error, ConfigError) else "CreateContainerError", str(error))
             self._retry_at[name] = time.time() + _RETRY_SECONDS
-            self.event("Warning", "Failed", f"Error: {error}", "Starting")
+            self.event("Warning", "Failed", f"Error: {error}", "Starting", name)
             return
         self._waiting.pop(name, None)
         if number == 0:
             text = f'Container image "{container.image}" is not pulled: {name} runs in {launching.describe_environment(self._python)}'
-            self.event("Normal", "ImageNotPulled", text, "Pulling")
+            self.event("Normal", "ImageNotPulled", text, "Pulling", name)
         path = self.runs.begin(name, number, streak, spec, hooked=_hookless(container))
-        self.event("Normal", "Created", f"Container created: {name}", "Starting")
+        self.event("Normal", "Created", f"Container created: {name}", "Starting", name)
         try:
             await self.supervisor.start(name, number, path)
         except SandboxError as error:
-            self.event("Warning", "Failed", f"Error: {error}", "Starting")
+            self.event("Warning", "Failed", f"Error: {error}", "Starting", name)
             self._observe(name, number, self.runs.fail(name, number, error.reason, str(error), self.host.manager.clock.now()))
             return
-        self.event("Normal", "Started", f"Container started: {name}", "Starting")
+        self.event("Normal", "Started", f"Container started: {name}", "Starting", name)
         await self._after_start(container, number)
 
     async def _after_start(self, container: Container, number: int) -> None:
@@ -333,7 +333,7 @@ class PodWorker:
         try:
             await run_hook(lifecycle.post_start, container, self.supervisor, self.address)
         except HookFailedError as error:
-            self.event("Warning", "FailedPostStartHook", str(error), "Starting")
+            self.event("Warning", "FailedPostStartHook", str(error), "Starting", container.name)
             self._change(container.name, number, unhealthy="FailedPostStartHook")
         else:
             self._change(container.name, number, hooked=True)
@@ -352,7 +352,7 @@ class PodWorker:
 
     def _monitor(self, name: str, number: int, started_at: datetime) -> None:
         def failed(kind: str, message: str) -> None:
-            self.event("Warning", "Unhealthy", f"{kind.capitalize()} probe failed: {message}", "Probing")
+            self.event("Warning", "Unhealthy", f"{kind.capitalize()} probe failed: {message}", "Probing", name)
 
         address = HOST_ADDRESS if self.pod.spec.host_network else self.address
         monitor = Monitor(self._container(name), self.supervisor, address, self.host.manager.clock, started_at, self.wake, failed)
@@ -384,10 +384,10 @@ class PodWorker:
         self._stopping[key] = stopping
         self._change(container.name, number, phase=Phase.STOPPING)
         text = f"{message} {container.name}" if message == "Stopping container" else message
-        self.event("Normal", "Killing", text, "Stopping")
+        self.event("Normal", "Killing", text, "Stopping", container.name)
 
         def hook_failed(text: str) -> None:
-            self.event("Warning", "FailedPreStopHook", text, "Stopping")
+            self.event("Warning", "FailedPreStopHook", text, "Stopping", container.name)
 
         self._spawn(("stop", *key), stopping.run(grace, hook_failed))
 
@@ -439,7 +439,7 @@ class PodWorker:
         for container in (*wanted["containerStatuses"], *wanted.get("initContainerStatuses", ())):
             if container["state"].get("waiting", {}).get("reason") == "CrashLoopBackOff":
                 text = f"Back-off restarting failed container {container['name']} in pod {meta.name}_{meta.namespace}({meta.uid})"
-                self.event("Warning", "BackOff", text, "Restarting")
+                self.event("Warning", "BackOff", text, "Restarting", container["name"])
         try:
             patch = {"metadata": {"uid": self.uid}, "status": wanted}
             answer = await self.host.manager.client.patch(
@@ -477,9 +477,11 @@ class PodWorker:
         if not path.exists() or path.read_text() != text:
             path.write_text(text)
 
-    def event(self, kind: str, reason: str, message: str, action: str) -> None:
-        """Tells the Pod's owner."""
-        self.host.manager.events.event(self.pod, kind, reason, message, action)
+    def event(self, kind: str, reason: str, message: str, action: str, container: str = "") -> None:
+        """Tells the Pod's owner; where it is about a container, each has a count of its own."""
+        field = "initContainers" if container in {c.name for c in inits(self.pod)} else "containers"
+        path = f"spec.{field}{{{container}}}" if container else ""
+        self.host.manager.events.event(self.pod, kind, reason, message, action, field_path=path)
 
     def _objects(self) -> volumes.Objects:
         address = HOST_ADDRESS if self.pod.spec.host_network else self.address
