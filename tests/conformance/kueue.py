@@ -18,7 +18,7 @@ from tests.conformance.decisions.corpus import Case, cases, files
 
 Runner = Callable[[Case], list[str]]
 
-MODULES = ("scheduler", "preemption", "flavorassigner", "webhooks")
+MODULES = ("scheduler", "preemption", "flavorassigner", "webhooks", "configuration")
 """Runner modules under `decisions`; each serves one or several groups."""
 
 

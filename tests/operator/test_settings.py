@@ -50,6 +50,7 @@ def test_choosing_controllers(text: str, chosen: set[str]) -> None:
         (["--metrics-addr=nowhere"], "not an address"),
         (["--config=/nonexistent.yaml"], "cannot read /nonexistent.yaml"),
         (["--queue-feature-gates=A"], "expected NAME=true"),
+        (["--queue-feature-gates=KueueDRAIntegration=false"], "depends on features that are disabled: [KueueDRAIntegration]"),
     ],
 )
 def test_faults(flags: list[str], text: str) -> None:
@@ -128,10 +129,10 @@ def test_our_own_switches() -> None:
 def test_kueues_own_flags_when_only_the_queue_runs(tmp_path: Path) -> None:
     file = tmp_path / "kueue.yaml"
     file.write_text(yaml.safe_dump({"apiVersion": V1BETA2, "kind": "Configuration", "manageJobsWithoutQueueName": True}))
-    found = settings("--only=queue", f"--config={file}", "--feature-gates=TopologyAwareScheduling=false")
+    found = settings("--only=queue", f"--config={file}", "--feature-gates=PartialAdmission=false")
     assert found.controllers == {"queue"}
     assert found.queue.manage_jobs_without_queue_name
-    assert not found.queue.gate("TopologyAwareScheduling", True)
+    assert not found.queue.gate("PartialAdmission", True)
 
 
 V1BETA1 = "config.kueue.x-k8s.io/v1beta1"
@@ -163,7 +164,7 @@ def test_a_full_configuration() -> None:
             "transformations": [{"input": "example.com/mig", "strategy": "Replace", "outputs": {"example.com/memory": "5Gi"}}],
         },
         objectRetentionPolicies={"workloads": {"afterFinished": "15s"}},
-        featureGates={"TopologyAwareScheduling": False},
+        featureGates={"PartialAdmission": False},
         clientConnection={"qps": 300}, webhook={"port": 9443}, internalCertManagement={"enable": False},
     )  # fmt: skip
     assert found.manage_jobs_without_queue_name
@@ -180,7 +181,7 @@ def test_a_full_configuration() -> None:
     rule = found.resources.transformations["example.com/mig"]
     assert (rule.replace, rule.outputs) == (True, {"example.com/memory": 5 * 2**30 * 10**9})
     assert (found.retention_after_finished_seconds, found.retention_after_deactivated_seconds) == (15.0, None)
-    assert not found.gate("TopologyAwareScheduling", True)
+    assert not found.gate("PartialAdmission", True)
 
 
 def test_v1beta1_switches_waiting_and_sharing_on_by_enable() -> None:
@@ -190,16 +191,16 @@ def test_v1beta1_switches_waiting_and_sharing_on_by_enable() -> None:
     assert on is not None
     assert (on.timeout_seconds, on.block_admission) == (300.0, True)
     assert queue(V1BETA1, fairSharing={}).fair_sharing_strategies is None
-    assert queue(V1BETA1, fairSharing={"enable": True}).fair_sharing_strategies == ()
+    assert queue(V1BETA1, fairSharing={"enable": True}).fair_sharing_strategies == ("LessThanOrEqualToFinalShare", "LessThanInitialShare")
 
 
 @pytest.mark.parametrize(
     ("fields", "text"),
     [
         ({"waitForPodsReady": {"timeout": "soon"}}, "waitForPodsReady.timeout: 'soon' is not a duration"),
-        ({"fairSharing": {}}, "fairSharing.preemptionStrategies: must be given"),
+        ({"fairSharing": {}}, "fairSharing.preemptionStrategies: Required value"),
         ({"fairSharing": {"preemptionStrategies": ["Nonsense"]}}, "fairSharing.preemptionStrategies"),
-        ({"integrations": {"frameworks": ["pod", "pod"]}}, "without repetitions"),
+        ({"integrations": {"frameworks": ["pod", "pod"]}}, 'integrations.frameworks[1]: Duplicate value: "pod"'),
         ({"manageJobsWithoutQueueName": "yes"}, "'yes' is not true or false"),
         ({"resources": {"quotaCheckStrategy": "IgnoreUndeclared", "excludeResourcePrefixes": ["x"]}}, "excludeResourcePrefixes"),
         ({"resources": {"transformations": [{"input": "a", "outputs": {"b": "much"}}]}}, "resources.transformations[0].outputs.b"),

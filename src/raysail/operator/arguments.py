@@ -18,6 +18,7 @@ from raysail.builtin.settings import BuiltinSettings
 from raysail.kube import kubeconfig
 from raysail.kube.connection import Connection, unix_socket
 from raysail.operator.documents import Section, read_document
+from raysail.operator.feature_gates import gate_faults
 from raysail.operator.queue_configuration import read_queue_configuration
 from raysail.operator.settings import QUEUE, RAY, LeaderSettings, OperatorSettings, SettingsError, parse_controllers
 from raysail.queue.settings import QueueSettings
@@ -157,6 +158,8 @@ def _queue(given: argparse.Namespace) -> QueueSettings:
         if value.strip().lower() not in _BOOLEANS:
             raise SettingsError(f"--queue-feature-gates: {part!r}: expected NAME=true or NAME=false")
         gates[name.strip()] = _BOOLEANS[value.strip().lower()]
+    for fault in gate_faults(gates):
+        raise SettingsError(f"--queue-feature-gates: {fault.message}")
     return replace(settings, feature_gates=gates)
 
 

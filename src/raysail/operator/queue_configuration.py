@@ -11,17 +11,19 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
+from raysail.api.kueue import configuration
 from raysail.api.quantity import QuantityError, parse_nano
-from raysail.api.selectors import Selector, SelectorError, from_object
+from raysail.api.selectors import from_object
 from raysail.operator.documents import Section, read_document
+from raysail.operator.feature_gates import gate_faults
+from raysail.operator.queue_validation import validate
 from raysail.operator.settings import SettingsError
 from raysail.queue.requests import ResourceRules, Transformation
 from raysail.queue.settings import AdmissionFairSharing, QueueSettings, RequeuingStrategy, WaitForPodsReady
 
 logger = logging.getLogger(__name__)
 
-VERSIONS: Final = ("config.kueue.x-k8s.io/v1beta1", "config.kueue.x-k8s.io/v1beta2")
-STRATEGIES: Final = ("LessThanOrEqualToFinalShare", "LessThanInitialShare")
+VERSIONS: Final = (configuration.V1BETA1, configuration.V1BETA2)
 
 
 def read_queue_configuration(path: Path) -> QueueSettings:
@@ -31,23 +33,29 @@ def read_queue_configuration(path: Path) -> QueueSettings:
 
 def queue_settings(document: Mapping[str, Any], source: str = "configuration") -> QueueSettings:
     """The settings in a document. Raises SettingsError."""
-    root = Section(source, document)
-    version = root.text("apiVersion", VERSIONS[-1], among=VERSIONS)
-    root.text("kind", "Configuration", among=("Configuration",))
+    given = Section(source, document)
+    version = given.text("apiVersion", configuration.V1BETA2, among=VERSIONS)
+    given.text("kind", "Configuration", among=("Configuration",))
+    named = given.section("integrations").texts("frameworks")
+    try:
+        complete = configuration.to_v1beta2(configuration.with_defaults(document, version))
+        faults = [*validate(complete, given.flags("featureGates")), *gate_faults(given.flags("featureGates"))]
+    except (TypeError, AttributeError, KeyError, ValueError) as error:
+        raise SettingsError(f"{source}: not of the form of a {version} Configuration: {error}") from error
+    if faults:
+        raise SettingsError(f"{source}: " + "; ".join(f"{fault.field}: {fault.message}" for fault in faults))
+    root = Section(source, complete)
     integrations = root.section("integrations")
-    frameworks = integrations.texts("frameworks")
-    if len(set(frameworks)) != len(frameworks):
-        raise integrations.fault("frameworks", "a list without repetitions")
     retention = root.section("objectRetentionPolicies").section("workloads")
-    settings = QueueSettings()
     return QueueSettings(
-        frameworks=frameworks or settings.frameworks,
+        # Kueue holds back batch Jobs alone unless told otherwise; here Ray's kinds are what it is about.
+        frameworks=named or QueueSettings().frameworks,
         manage_jobs_without_queue_name=root.flag("manageJobsWithoutQueueName", False),
-        managed_jobs_namespace_selector=_selector(root, "managedJobsNamespaceSelector", settings.managed_jobs_namespace_selector),
+        managed_jobs_namespace_selector=from_object(root.section("managedJobsNamespaceSelector").content),
         label_keys_to_copy=integrations.texts("labelKeysToCopy"),
         annotation_keys_to_copy=integrations.texts("annotationKeysToCopy"),
-        wait_for_pods_ready=_wait_for_pods_ready(root, version),
-        fair_sharing_strategies=_fair_sharing(root, version),
+        wait_for_pods_ready=_wait_for_pods_ready(root.section("waitForPodsReady")) if root.has("waitForPodsReady") else None,
+        fair_sharing_strategies=root.section("fairSharing").texts("preemptionStrategies") if root.has("fairSharing") else None,
         admission_fair_sharing=_admission_fair_sharing(root),
         resources=_resources(root.section("resources")),
         retention_after_finished_seconds=retention.seconds("afterFinished", 0.0) if retention.has("afterFinished") else None,
@@ -59,45 +67,20 @@ def queue_settings(document: Mapping[str, Any], source: str = "configuration") -
     )
 
 
-def _wait_for_pods_ready(root: Section, version: str) -> WaitForPodsReady | None:
-    section = root.section("waitForPodsReady")
-    if version == VERSIONS[0]:
-        # In v1beta1 it is off unless `enable` says otherwise, and then blocks admission by default.
-        if not section.flag("enable", False):
-            return None
-        block = section.flag("blockAdmission", True)
-        timeout = section.seconds("timeout", 300.0)
-        recovery = section.seconds("recoveryTimeout", timeout) if section.has("recoveryTimeout") else None
-    else:
-        block = section.flag("blockAdmission", False)
-        timeout = section.seconds("timeout", 1800.0)
-        recovery = section.seconds("recoveryTimeout", timeout)
+def _wait_for_pods_ready(section: Section) -> WaitForPodsReady:
+    timeout = section.seconds("timeout", 1800.0)
     requeuing = section.section("requeuingStrategy")
     return WaitForPodsReady(
         timeout_seconds=timeout,
-        recovery_timeout_seconds=recovery,
-        block_admission=block,
+        recovery_timeout_seconds=section.seconds("recoveryTimeout", timeout) if section.has("recoveryTimeout") else None,
+        block_admission=section.flag("blockAdmission", False),
         requeuing=RequeuingStrategy(
-            timestamp=requeuing.text("timestamp", "Eviction", among=("Eviction", "Creation")),
+            timestamp=requeuing.text("timestamp", "Eviction"),
             backoff_limit_count=requeuing.integer("backoffLimitCount", 0) if requeuing.has("backoffLimitCount") else None,
             backoff_base_seconds=requeuing.integer("backoffBaseSeconds", 60),
             backoff_max_seconds=requeuing.integer("backoffMaxSeconds", 3600),
         ),
     )
-
-
-def _fair_sharing(root: Section, version: str) -> tuple[str, ...] | None:
-    if not root.has("fairSharing"):
-        return None
-    section = root.section("fairSharing")
-    if version == VERSIONS[0] and not section.flag("enable", False):
-        return None
-    strategies = section.texts("preemptionStrategies")
-    if any(strategy not in STRATEGIES for strategy in strategies):
-        raise section.fault("preemptionStrategies", f"a list of {', '.join(STRATEGIES)}")
-    if not strategies and version != VERSIONS[0]:
-        raise SettingsError(f"{root.source}: fairSharing.preemptionStrategies: must be given; known: {', '.join(STRATEGIES)}")
-    return strategies
 
 
 def _admission_fair_sharing(root: Section) -> AdmissionFairSharing | None:
@@ -120,8 +103,6 @@ def _resources(section: Section) -> ResourceRules:
     transformations: dict[str, Transformation] = {}
     for entry in section.sections("transformations"):
         name = entry.text("input")
-        if not name or name in transformations:
-            raise entry.fault("input", "the name of a resource that no other transformation has")
         outputs: dict[str, int] = {}
         for output, quantity in entry.section("outputs").content.items():
             try:
@@ -131,24 +112,15 @@ def _resources(section: Section) -> ResourceRules:
         transformations[name] = Transformation(
             input=name,
             outputs=outputs,
-            replace=entry.text("strategy", "Retain", among=("Retain", "Replace")) == "Replace",
+            replace=entry.text("strategy", "Retain") == "Replace",
             multiply_by=entry.text("multiplyBy"),
         )
-    strategy = section.text("quotaCheckStrategy", "BlockUndeclared", among=("BlockUndeclared", "IgnoreUndeclared"))
-    excluded = section.texts("excludeResourcePrefixes")
-    if strategy == "IgnoreUndeclared" and excluded:
-        raise section.fault("excludeResourcePrefixes", "allowed together with quotaCheckStrategy IgnoreUndeclared")
-    return ResourceRules(excluded_prefixes=excluded, transformations=transformations, ignore_undeclared=strategy == "IgnoreUndeclared")
+    return ResourceRules(
+        excluded_prefixes=section.texts("excludeResourcePrefixes"),
+        transformations=transformations,
+        ignore_undeclared=section.text("quotaCheckStrategy") == "IgnoreUndeclared",
+    )
 
 
 def _concurrency(section: Section) -> dict[str, int]:
     return {kind: section.integer(kind, 1, least=1) for kind in section.content}
-
-
-def _selector(root: Section, field: str, default: Selector) -> Selector:
-    if not root.has(field):
-        return default
-    try:
-        return from_object(root.section(field).content)
-    except SelectorError as error:
-        raise root.fault(field, f"a label selector: {error}") from error
