@@ -14,8 +14,9 @@ from raysail.apiserver.access.users import LOCAL_ADMIN
 from raysail.apiserver.customresources import accepted_status, is_established
 from raysail.apiserver.rest.call import Call, Shared, key_of
 from raysail.apiserver.rest.metadata import fill_for_create
+from raysail.apiserver.rest.storing import encoder
 from raysail.apiserver.rest.target import Target
-from raysail.apiserver.rest.writing import encoder, store_new
+from raysail.apiserver.rest.writing import store_new
 
 JsonObject = dict[str, Any]
 NAMESPACES: Final = ("default", "kube-node-lease", "kube-public", "kube-system")

@@ -19,7 +19,7 @@ from raysail.api.meta import format_time
 from raysail.api.resources import CUSTOM_RESOURCE_DEFINITIONS
 from raysail.apiserver.customresources import CLEANUP_FINALIZER, accepted_status, definitions, is_established, terminating_status
 from raysail.apiserver.registry import Registry
-from raysail.apiserver.rest.writing import encoder
+from raysail.apiserver.rest.storing import encoder
 from raysail.apiserver.store import Change, Store
 from raysail.apiserver.strategy import Conversion, Definition
 

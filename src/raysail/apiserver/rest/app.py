@@ -11,7 +11,7 @@ from raysail.api.errors import StatusError, bad_request
 from raysail.api.selectors import SelectorError, parse_fields
 from raysail.apiserver.access.authorization import Attributes
 from raysail.apiserver.access.users import User
-from raysail.apiserver.rest import deleting, reading, writing
+from raysail.apiserver.rest import deleting, patching, reading, writing
 from raysail.apiserver.rest.accept import PLAIN, negotiate
 from raysail.apiserver.rest.answer import Answer, as_yaml, error_answer, text_answer
 from raysail.apiserver.rest.call import Call, Receive, Scope, Send, Shared
@@ -241,7 +241,7 @@ _VERBS: Final[dict[str, Handler]] = {
     "list": reading.list_objects,
     "create": writing.create,
     "update": writing.update,
-    "patch": writing.patch,
+    "patch": patching.patch,
     "delete": deleting.delete,
     "deletecollection": deleting.delete_collection,
 }

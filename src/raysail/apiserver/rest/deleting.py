@@ -23,7 +23,7 @@ from raysail.apiserver.rest.call import Call, decoded
 from raysail.apiserver.rest.metadata import FOREGROUND, ORPHAN
 from raysail.apiserver.rest.reading import absent, list_objects
 from raysail.apiserver.rest.selection import selection_of
-from raysail.apiserver.rest.writing import encode_object, encoder, operation_of
+from raysail.apiserver.rest.storing import encode_object, encoder, operation_of
 from raysail.apiserver.store import Record
 
 # Kinds whose deletion answers the object rather than a Status (ReturnDeletedObject of each registry).

@@ -11,7 +11,8 @@ from raysail.api.errors import Cause, bad_request, conflict, invalid, not_found
 from raysail.apiserver.rest import body as bodies
 from raysail.apiserver.rest.answer import Answer, json_answer
 from raysail.apiserver.rest.call import Call
-from raysail.apiserver.rest.writing import dry_run, encoder
+from raysail.apiserver.rest.options import dry_run
+from raysail.apiserver.rest.storing import encoder
 
 
 def success() -> Answer:

@@ -12,7 +12,7 @@ from raysail.apiserver.rest.answer import Answer
 from raysail.apiserver.rest.call import Call
 from raysail.apiserver.rest.deleting import options_of, remove
 from raysail.apiserver.rest.reading import absent
-from raysail.apiserver.rest.writing import encoder
+from raysail.apiserver.rest.storing import encoder
 from raysail.apiserver.subresources.binding import success
 
 _BUDGETS = "poddisruptionbudgets.policy"

@@ -5,8 +5,11 @@ from __future__ import annotations
 from raysail.apiserver.rest import forms
 from raysail.apiserver.rest.answer import Answer
 from raysail.apiserver.rest.call import Call
+from raysail.apiserver.rest.objects import read_object
+from raysail.apiserver.rest.options import dry_run
 from raysail.apiserver.rest.reading import absent
-from raysail.apiserver.rest.writing import check_version, dry_run, encode_object, encoder, persist, read_object
+from raysail.apiserver.rest.storing import encode_object, encoder, persist
+from raysail.apiserver.rest.writing import check_version
 
 
 async def finalize(call: Call) -> Answer:

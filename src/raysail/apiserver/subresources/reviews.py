@@ -11,8 +11,8 @@ from raysail.apiserver.rest import body as bodies
 from raysail.apiserver.rest import forms
 from raysail.apiserver.rest.answer import Answer, encode
 from raysail.apiserver.rest.call import Call
+from raysail.apiserver.rest.objects import read_object, report_fields
 from raysail.apiserver.rest.reading import absent
-from raysail.apiserver.rest.writing import read_object, report_fields
 
 JsonObject = dict[str, Any]
 

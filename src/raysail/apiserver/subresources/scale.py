@@ -22,9 +22,12 @@ from raysail.apiserver.rest import body as bodies
 from raysail.apiserver.rest import forms
 from raysail.apiserver.rest.answer import Answer, encode
 from raysail.apiserver.rest.call import Call, decoded
+from raysail.apiserver.rest.objects import read_yaml
+from raysail.apiserver.rest.options import force
+from raysail.apiserver.rest.patching import APPLY_PATCH, patched_by
 from raysail.apiserver.rest.reading import absent
 from raysail.apiserver.rest.target import Target
-from raysail.apiserver.rest.writing import APPLY_PATCH, MODIFIED, force, patched_by, read_yaml, store_changed
+from raysail.apiserver.rest.writing import MODIFIED, store_changed
 from raysail.apiserver.store import Record
 
 SCALE_VERSION = "autoscaling/v1"
