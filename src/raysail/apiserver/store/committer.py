@@ -1,4 +1,4 @@
-"""The one thread that writes to disk. What waits while a commit runs goes into the next one together (group commit)."""
+"""The one thread that writes to disk. The store hands it one batch at a time: what comes while a commit runs goes into the next together."""
 
 from __future__ import annotations
 
@@ -8,32 +8,21 @@ import sqlite3
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final
 
 from raysail.apiserver.store.database import Database, Row
 
 log = logging.getLogger(__name__)
-MOST_ROWS: Final = 1024
-MOST_BYTES: Final = 16 * 1024 * 1024
-
-
-@dataclass(frozen=True, slots=True)
-class Write:
-    """One row to be made durable. Writes of one `epoch` stand on each other: when one fails, later ones of its epoch must not be stored."""
-
-    row: Row
-    epoch: int
 
 
 @dataclass(frozen=True, slots=True)
 class Compaction:
-    """Rows to be forgotten; done when nothing else waits."""
+    """Rows to be forgotten."""
 
     revisions: list[int]
     floor: int
 
 
-Report = Callable[[list[Write], sqlite3.Error | None], None]
+Report = Callable[[list[Row], sqlite3.Error | None], None]
 
 
 class Committer:
@@ -44,8 +33,7 @@ class Committer:
         self._report = report
         self._wal_soft_bytes = wal_soft_bytes
         self._wal_hard_bytes = wal_hard_bytes
-        self._queue: queue.SimpleQueue[Write | Compaction | None] = queue.SimpleQueue()
-        self._failed_epoch = -1
+        self._queue: queue.SimpleQueue[list[Row] | Compaction | None] = queue.SimpleQueue()
         self._stopping = False
         self._checkpoint_wanted = threading.Event()
         self._thread = threading.Thread(target=self._run, name="store-committer", daemon=True)
@@ -56,7 +44,7 @@ class Committer:
         self._thread.start()
         self._checkpointer.start()
 
-    def submit(self, work: Write | Compaction) -> None:
+    def submit(self, work: list[Row] | Compaction) -> None:
         """Takes work from any thread."""
         self._queue.put(work)
 
@@ -69,42 +57,17 @@ class Committer:
         self._checkpointer.join()
 
     def _run(self) -> None:
-        ended = False
-        while not ended:
-            batch, compactions, ended = self._collect()
-            if batch:
-                self._commit(batch)
-            for compaction in compactions:
-                self._compact(compaction)
+        while (work := self._queue.get()) is not None:
+            if isinstance(work, Compaction):
+                self._compact(work)
+            else:
+                self._commit(work)
             self._bound_wal()
 
-    def _collect(self) -> tuple[list[Write], list[Compaction], bool]:
-        batch: list[Write] = []
-        compactions: list[Compaction] = []
-        size = 0
-        work: Write | Compaction | None = self._queue.get()
-        while True:
-            if work is None:
-                return batch, compactions, True
-            if isinstance(work, Compaction):
-                compactions.append(work)
-            elif work.epoch == self._failed_epoch:
-                self._report([work], sqlite3.OperationalError("an earlier write that this one stands on was not stored"))
-            else:
-                batch.append(work)
-                size += len(work.row[4])
-                if len(batch) >= MOST_ROWS or size >= MOST_BYTES:
-                    return batch, compactions, False
-            try:
-                work = self._queue.get_nowait()
-            except queue.Empty:
-                return batch, compactions, False
-
-    def _commit(self, batch: list[Write]) -> None:
+    def _commit(self, batch: list[Row]) -> None:
         try:
-            self._database.append([write.row for write in batch])
+            self._database.append(batch)
         except sqlite3.Error as error:
-            self._failed_epoch = batch[-1].epoch
             log.error("store: %d writes were refused: %s", len(batch), error)
             self._report(batch, error)
         else:

@@ -45,7 +45,9 @@ class Database:
         self._first_revision = first_revision
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         try:
-            self._connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=10, cached_statements=_ROWS_A_STATEMENT + 32)
+            self._connection = sqlite3.connect(
+                path, isolation_level=None, check_same_thread=False, timeout=10, cached_statements=_ROWS_A_STATEMENT + 32
+            )
             self._prepare()
         except sqlite3.DatabaseError as error:
             raise StoreUnreadableError(

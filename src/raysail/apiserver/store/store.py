@@ -12,7 +12,7 @@ from pathlib import Path
 import msgspec
 
 from raysail.api.errors import StatusError
-from raysail.apiserver.store.committer import Committer, Compaction, Write
+from raysail.apiserver.store.committer import Committer, Compaction
 from raysail.apiserver.store.database import Database, Row, checksum
 from raysail.apiserver.store.history import History, Track
 from raysail.apiserver.store.index import Collection, within
@@ -73,7 +73,8 @@ class Store:
         self._staged: dict[tuple[str, str], Record | None] = {}
         self._staged_revisions: dict[tuple[str, str], int] = {}
         self._pending: dict[int, _Pending] = {}
-        self._epoch = 0
+        self._outbox: list[Row] = []
+        self._committing = False
         self._waiters: dict[str, Waiters] = {}
         self._listeners: dict[str, list[Callable[[Change], None]]] = {}
         self._revision_waiters: list[tuple[int, asyncio.Future[None]]] = []
@@ -183,9 +184,20 @@ class Store:
         self._staged_revisions[place] = revision
         done: asyncio.Future[Change] = self._loop.create_future()
         self._pending[revision] = _Pending(change, done)
-        row: Row = (revision, collection, key, int(deleted), data, checksum(collection, key, data))
-        self._committer.submit(Write(row, self._epoch))
+        self._outbox.append((revision, collection, key, int(deleted), data, checksum(collection, key, data)))
+        if not self._committing:
+            # Not at once: what else this turn of the loop writes goes with it.
+            self._committing = True
+            self._loop.call_soon(self._commit)
         return done
+
+    def _commit(self) -> None:
+        """Hands over what has gathered. One batch is under way at a time, so that batches grow with the load."""
+        if self._outbox:
+            batch, self._outbox = self._outbox, []
+            self._committer.submit(batch)
+        else:
+            self._committing = False
 
     # Following.
 
@@ -223,12 +235,14 @@ class Store:
 
     async def close(self) -> None:
         """Waits for what is being written, then closes the file."""
+        while self._pending:
+            await asyncio.wait([pending.done for pending in self._pending.values()])
         await asyncio.to_thread(self._committer.stop)
         await asyncio.to_thread(self._database.close)
 
     # The committer's answers.
 
-    def _report(self, batch: list[Write], error: sqlite3.Error | None) -> None:
+    def _report(self, batch: list[Row], error: sqlite3.Error | None) -> None:
         try:
             if error is None:
                 self._loop.call_soon_threadsafe(self._committed, batch)
@@ -237,11 +251,12 @@ class Store:
         except RuntimeError:  # the loop is closed: nobody waits any more
             log.debug("store: %d writes finished after the loop had ended", len(batch))
 
-    def _committed(self, batch: list[Write]) -> None:
+    def _committed(self, batch: list[Row]) -> None:
+        self._commit()
         woken: set[tuple[str, str]] = set()
         finished: list[_Pending] = []
-        for write in batch:
-            pending = self._pending.pop(write.row[0])
+        for row in batch:
+            pending = self._pending.pop(row[0])
             change = pending.change
             place = (change.collection, change.key)
             if self._staged_revisions.get(place) == change.revision:
@@ -256,7 +271,7 @@ class Store:
             for listener in self._listeners.get(change.collection, ()):
                 listener(change)
             woken.add((change.collection, change.key.partition("/")[0] if "/" in change.key else ""))
-        self.revision = batch[-1].row[0]
+        self.revision = batch[-1][0]
         for pending in finished:
             if not pending.done.done():
                 pending.done.set_result(pending.change)
@@ -266,16 +281,17 @@ class Store:
             self._wake_revisions()
         self._trim()
 
-    def _refused(self, batch: list[Write], error: sqlite3.Error) -> None:
-        """Nothing of this epoch that is not yet on disk will be: forget it all and tell everybody."""
-        if batch[0].epoch == self._epoch:
-            self._epoch += 1
-            self._staged.clear()
-            self._staged_revisions.clear()
+    def _refused(self, batch: list[Row], error: sqlite3.Error) -> None:
+        """Nothing that is not yet on disk will be, since later writes may stand on refused ones: forget it all and tell everybody."""
         refusal = _refusal(error, self._settings.path)
-        for write in batch:
-            pending = self._pending.pop(write.row[0], None)
-            if pending is not None and not pending.done.done():
+        waiting = [*batch, *self._outbox]
+        self._outbox.clear()
+        self._staged.clear()
+        self._staged_revisions.clear()
+        self._committing = False
+        for row in waiting:
+            pending = self._pending.pop(row[0])
+            if not pending.done.done():
                 pending.done.set_exception(refusal)
 
     def _wake(self, collection: str, namespace: str) -> None:
