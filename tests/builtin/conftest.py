@@ -2,9 +2,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
+
+import pytest
 
 from raysail import builtin
 from raysail.api.core import Pod
@@ -13,6 +16,7 @@ from raysail.api.resources import CONFIG_MAPS, NAMESPACES, NODES, PODS, Resource
 from raysail.builtin.settings import BuiltinSettings
 from raysail.kube.http import HttpClient
 from raysail.kube.manager import Manager
+from tests.kube.kube_apiserver import assets, kube_apiserver
 from tests.support.embedded import embedded_api
 
 PATIENCE_SECONDS = 20
@@ -105,9 +109,18 @@ class Cluster:
         return self.pods()
 
 
+def host() -> Any:
+    """Which API the controllers speak to: the embedded one, or with HOST=kube-apiserver a real one."""
+    if os.environ.get("HOST") != "kube-apiserver":
+        return embedded_api
+    if assets() is None:
+        pytest.skip("HOST=kube-apiserver needs KUBEBUILDER_ASSETS, a folder with etcd and kube-apiserver")
+    return kube_apiserver
+
+
 @contextlib.asynccontextmanager
 async def cluster(*controllers: str, volumes_folder: Path | None = None, **options: Any) -> AsyncIterator[Cluster]:
-    async with embedded_api(port=None, **options) as api:
+    async with host()(port=None, **options) as api:
         manager = Manager(api.client)
         authority = api.folder / "published-ca.crt"
         authority.write_text("-----CA-----")
