@@ -10,10 +10,11 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any, Final, Protocol
 
 from raysail.api.errors import StatusError, bad_request
+from raysail.api.meta import format_time
 from raysail.api.openapi import SchemaNode
 from raysail.apiserver.apply.conflicts import ConflictsError
 from raysail.apiserver.apply.fields import FieldSet, difference, from_paths, intersection, union
@@ -359,4 +360,4 @@ def _gvk(obj: Mapping[str, Any]) -> str:
 
 
 def _text(now: datetime) -> str:
-    return now.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return format_time(now)
