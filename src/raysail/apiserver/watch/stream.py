@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import random
-import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final
@@ -50,7 +49,7 @@ class Streams:
         """Runs for as long as the server does."""
         while True:
             await asyncio.sleep(_SWEEP_SECONDS)
-            now = time.monotonic()
+            now = asyncio.get_running_loop().time()
             for stream in list(self._running):
                 if stream.sending_since and now - stream.sending_since > _STUCK_SECONDS:
                     stream.task.cancel()
@@ -193,6 +192,12 @@ class _Watch:
             if changes is None:
                 await self._expired(store.history.floor)
                 return
+            if len(changes) == 1:
+                position += 1
+                line = self._line(changes[0])
+                if line is not None:
+                    await self._flush(line)
+                continue
             if changes:
                 position += len(changes)
                 await self._write(filter(None, (self._line(change) for change in changes)))
@@ -263,12 +268,12 @@ class _Watch:
             chunk.append(line)
             size += len(line)
             if size >= _CHUNK_BYTES:
-                await self._flush(chunk)
+                await self._flush(b"".join(chunk))
                 chunk, size = [], 0
         if chunk:
-            await self._flush(chunk)
+            await self._flush(b"".join(chunk))
 
-    async def _flush(self, chunk: list[bytes]) -> None:
-        self._stream.sending_since = time.monotonic()
-        await self._send({"type": "http.response.body", "body": b"".join(chunk), "more_body": True})
+    async def _flush(self, chunk: bytes) -> None:
+        self._stream.sending_since = self._loop.time()
+        await self._send({"type": "http.response.body", "body": chunk, "more_body": True})
         self._stream.sending_since = 0.0
