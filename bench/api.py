@@ -6,6 +6,7 @@ The server is its own process; so is the load (bench.load). On two cores each ha
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -29,13 +30,13 @@ SECONDS = 4
 
 @contextmanager
 def server():  # type: ignore[no-untyped-def]
-    """A running API: (socket, host:port)."""
+    """A running API: (socket, host:port, pid)."""
     with tempfile.TemporaryDirectory(prefix="rsail-") as name:
         process = subprocess.Popen([sys.executable, "-c", SERVER, name, TOKEN], stdout=subprocess.PIPE, text=True)
         assert process.stdout is not None
         line = process.stdout.readline()
         try:
-            yield str(Path(name) / "api.sock"), line.strip().rsplit("https://", 1)[-1]
+            yield str(Path(name) / "api.sock"), line.strip().rsplit("https://", 1)[-1], process.pid
         finally:
             process.terminate()
             process.wait()
@@ -50,6 +51,19 @@ def load(*arguments: str) -> dict[str, Any]:
     return found
 
 
+def cpu_seconds(pid: int) -> float:
+    """Processor time that the process has used, all threads."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def per_cpu_second(pid: int, *arguments: str) -> tuple[dict[str, Any], float]:
+    """What the load found, and requests per second of the server's processor time: what a machine shared with others can still tell."""
+    before = cpu_seconds(pid)
+    found = load(*arguments)
+    return found, found["rate"] * SECONDS / max(cpu_seconds(pid) - before, 0.01)
+
+
 def prepare(socket: str) -> None:
     """One object to read."""
     body = json.dumps({"metadata": {"name": "bench"}, "data": {"key": "v" * 2000}})
@@ -60,15 +74,29 @@ def prepare(socket: str) -> None:
 
 def run() -> list[Figure]:
     """All figures of the API."""
-    with server() as (socket, address):
+    with server() as (socket, address, pid):
         prepare(socket)
-        read = load("get", socket, TOKEN, str(SECONDS), "16")
+        read, read_per_cpu = per_cpu_second(pid, "get", socket, TOKEN, str(SECONDS), "16")
         tls = load("get", address, TOKEN, str(SECONDS), "16")
-        write = load("create", socket, TOKEN, str(SECONDS), "64")
-    with server() as (socket, _):
+        write, write_per_cpu = per_cpu_second(pid, "create", socket, TOKEN, str(SECONDS), "64")
+    with server() as (socket, _, _):
         fan = load("watch", socket, TOKEN, "30", "1000")
     return [
-        Figure("authenticated GET over the Unix socket", read["rate"], "/s", 20_000, higher_is_better=True, rival=f"over TLS {tls['rate']:,.0f}/s"),
-        Figure("durable creates, 64 clients", write["rate"], "/s", 5_000, higher_is_better=True, rival=f"p99 {write['p99_ms']:.1f} ms"),
+        Figure(
+            "authenticated GET over the Unix socket",
+            read["rate"],
+            "/s",
+            20_000,
+            higher_is_better=True,
+            rival=f"{read_per_cpu:,.0f} per CPU second; over TLS {tls['rate']:,.0f}/s",
+        ),
+        Figure(
+            "durable creates, 64 clients",
+            write["rate"],
+            "/s",
+            5_000,
+            higher_is_better=True,
+            rival=f"{write_per_cpu:,.0f} per CPU second; p99 {write['p99_ms']:.1f} ms",
+        ),
         Figure("one event to 1,000 watchers, p50", fan["p50_ms"], "ms", 15, rival=f"the last of them {fan['last_ms']:.1f} ms"),
     ]

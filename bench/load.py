@@ -170,7 +170,11 @@ async def watch(address: str, token: str, rounds: int, watchers: int) -> dict[st
         task.cancel()
     delays.sort()
     last.sort()
-    return {"p50_ms": delays[len(delays) // 2] * 1000, "p99_ms": delays[int(len(delays) * 0.99)] * 1000, "last_ms": last[len(last) // 2] * 1000}
+    return {
+        "p50_ms": delays[len(delays) // 2] * 1000,
+        "p99_ms": delays[int(len(delays) * 0.99)] * 1000,
+        "last_ms": last[len(last) // 2] * 1000,
+    }
 
 
 async def main() -> None:
