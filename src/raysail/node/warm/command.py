@@ -30,12 +30,12 @@ def main() -> NoReturn:
 
 
 def script() -> NoReturn:
-    """Entry of `raysail-python`: `[-u] SCRIPT ARGUMENTS`, one of Ray's own programs. Ends when its parent does."""
+    """Entry of `raysail-python`: `[-u] SCRIPT ARGUMENTS` or `-m MODULE ARGUMENTS`, one of Ray's own programs. Ends when its parent does."""
     env = dict(os.environ)
     argv = sys.argv[1:]
     path = env.get("RAYSAIL_RAY_LAUNCHER", "")
     python = env.get("RAYSAIL_PYTHON", sys.executable)
-    at = 1 if argv[:1] == ["-u"] else 0
+    at = sum(part in ("-u", "-m") for part in argv[:2])
     if path and at < len(argv) and is_warm_program(argv[at]):
         _hand_over(path, argv[at], argv[at + 1 :], env, parent=os.getppid())
     os.execve(python, [python, *argv], env)  # noqa: S606 - as if this had not been in between

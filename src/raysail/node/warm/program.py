@@ -79,7 +79,7 @@ def run() -> int:
 
 
 def run_script(path: str) -> int:
-    """One of Ray's own programs, as `python path` would; its exit code."""
+    """One of Ray's own programs, as `python path` (or `python -m path`) would; its exit code."""
     watcher: Any = importlib.import_module("ray._private.process_watcher")
 
     async def parent_is_watched_elsewhere(*_: Any) -> None:
@@ -87,7 +87,37 @@ def run_script(path: str) -> int:
         await asyncio.Event().wait()
 
     watcher._check_parent = parent_is_watched_elsewhere
+    if path.endswith("/dashboard/dashboard.py"):
+        _fork_server_by_fork()
+    if "/" not in path:
+        return _finished(lambda: runpy.run_module(path, run_name="__main__", alter_sys=True))
     return _finished(lambda: runpy.run_path(path, run_name="__main__"))
+
+
+def _fork_server_by_fork() -> None:
+    """Starts multiprocessing's fork server as a fork of this process instead of a new interpreter.
+
+    The dashboard runs each of its modules in a process made by that server; so they too have all that the launcher has imported. It must be now, while
+    there is one thread only.
+    """
+    from multiprocessing import forkserver, util
+
+    spawn = util.spawnv_passfds
+
+    def fork(_executable: bytes, arguments: list[str], _fds: list[int]) -> int:
+        pid = os.fork()
+        if pid == 0:
+            try:
+                exec(arguments[-1], {})  # noqa: S102 - multiprocessing's own `-c` program
+            finally:
+                os._exit(0)
+        return pid
+
+    util.spawnv_passfds = fork  # type: ignore[assignment]
+    try:
+        forkserver.ensure_running()
+    finally:
+        util.spawnv_passfds = spawn
 
 
 def _start_parts_warm() -> None:
@@ -97,8 +127,13 @@ def _start_parts_warm() -> None:
     start_process, build_command = services.start_ray_process, services._build_python_executable_command_memory_profileable
 
     def start(command: list[str], *rest: Any, **named: Any) -> Any:
-        scripts = [part for part in command[1:3] if is_warm_program(part)]
-        return start_process([python, *command[1:]] if scripts and command[0] == sys.executable else command, *rest, **named)
+        if command[0] != sys.executable:
+            return start_process(command, *rest, **named)
+        if command[2:3] == ["-m"] and not any(part.startswith("--serialized-runtime-env-context") for part in command):
+            # By way of a script that only prepares a runtime environment, which there is none of here.
+            command = [command[0], *command[2:]]
+        warm = any(is_warm_program(part) for part in command[1:3])
+        return start_process([python, *command[1:]] if warm else command, *rest, **named)
 
     def build(*arguments: Any, **named: Any) -> list[str]:
         command: list[str] = build_command(*arguments, **named)

@@ -1,6 +1,6 @@
 """What a Pod's `ray` command and the launcher say to each other, over a Unix stream socket.
 
-The command sends one JSON line `{"script", "argv", "env", "cwd", "umask", "limits"}` (script: a path of one of Ray's own programs, empty for `ray`) with its stdin, stdout and stderr; then bytes, each the number of a signal
+The command sends one JSON line `{"script", "argv", "env", "cwd", "umask", "limits"}` (script: the path or module of one of Ray's own programs, empty for `ray`) with its stdin, stdout and stderr; then bytes, each the number of a signal
 for the program. The launcher answers one JSON line, `{"started": true}` or `{"cold": reason}` when it will not run it; and when the program has ended
 another one: `{"exit": code}`, negative for a signal.
 """
@@ -42,9 +42,13 @@ WARM_PROGRAMS: Final = (
 """Ray's own Python processes of each node that are run from the launcher too, relative to the package `ray`."""
 
 
+WARM_MODULES: Final = ("ray.util.client.server",)
+"""The same for those that are started with `python -m`."""
+
+
 def is_warm_program(path: str) -> bool:
-    """Whether that script is one of them."""
-    return any(path.endswith(f"/ray/{name}") for name in WARM_PROGRAMS)
+    """Whether that script (or module) is one of them."""
+    return path in WARM_MODULES or any(path.endswith(f"/ray/{name}") for name in WARM_PROGRAMS)
 
 
 def with_nominal_sizes(argv: Sequence[str], env: Mapping[str, str]) -> list[str]:

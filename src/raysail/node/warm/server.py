@@ -31,10 +31,26 @@ _LATER: Final = (
     "ray.dashboard.modules.reporter.reporter_agent",
     "ray.dashboard.agent",
     "ray.dashboard.dashboard",
+    "ray.dashboard.head",
+    "ray.dashboard.subprocesses.module",
+    "ray.dashboard.modules.node.node_head",
+    "ray.dashboard.modules.job.job_head",
+    "ray.dashboard.modules.state.state_head",
+    "ray.dashboard.modules.reporter.reporter_head",
+    "ray.dashboard.modules.event.event_head",
+    "ray.dashboard.modules.metrics.metrics_head",
+    "ray.dashboard.modules.data.data_head",
+    "ray.dashboard.modules.train.train_head",
+    "ray.dashboard.modules.usage_stats.usage_stats_head",
+    "ray.dashboard.modules.healthz.healthz_head",
+    "ray.dashboard.modules.api.api_head",
     "ray._private.runtime_env.agent.main",
     "ray._private.log_monitor",
     "ray.autoscaler._private.monitor",
     "ray.autoscaler.v2.monitor",
+    "ray.util.client.server.proxier",
+    "ray.util.client.server.server",
+    "ray.dashboard.modules.serve.serve_head",
 )
 """What Ray's own programs need besides; imported one by one while nobody asks, so that the first `ray start` does not wait for them."""
 _RAYLET_GONE_SECONDS: Final = 3.0
@@ -167,8 +183,8 @@ def _wait(link: socket.socket, pid: int, machine_proc: int) -> int:
             for number in numbers:
                 os.kill(pid, number)
             if not numbers:
-                # The command in the Pod was killed: a program without its parent goes the same way.
-                os.kill(pid, signal.SIGKILL)
+                # The command in the Pod was killed: a program without its parent goes the same way, with its group.
+                os.killpg(pid, signal.SIGKILL)
                 listening = [pidfd]
         if machine_proc >= 0:
             has_raylet = _has_raylet(machine_proc, pid)
