@@ -7,8 +7,12 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections import deque
+from typing import Final
 
 from raysail.apiserver.store.records import Change
+
+RECENT: Final = 256
+"""How many of the newest changes keep their encoded forms."""
 
 
 class Track:
@@ -59,6 +63,8 @@ class History:
         self._order.append(change)
         self._bytes += change.size_bytes
         self.track(change.collection).changes.append(change)
+        if len(self._order) > RECENT:
+            self._order[-RECENT - 1].encoded.clear()  # most watches have it by now; the text need not be kept twice
 
     def overflow(self) -> list[Change]:
         """Cuts the oldest changes once the limits are passed by an eighth (so in batches), and gives them."""

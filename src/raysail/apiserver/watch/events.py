@@ -12,6 +12,7 @@ from raysail.apiserver.rest.accept import PARTIAL, PARTIAL_LIST, TABLE
 from raysail.apiserver.rest.answer import encode
 from raysail.apiserver.rest.call import Call, decoded
 from raysail.apiserver.store import Change, Record
+from raysail.apiserver.store.history import RECENT
 
 ADDED: Final = "ADDED"
 MODIFIED: Final = "MODIFIED"
@@ -49,7 +50,9 @@ class EventEncoder:
         key = (kind, self._key)
         line = change.encoded.get(key)
         if line is None:
-            line = change.encoded[key] = self._line(kind, data)
+            line = self._line(kind, data)
+            if change.revision > self._call.store.revision - RECENT:
+                change.encoded[key] = line
         return line
 
     def _seen(self, change: Change) -> tuple[str, bytes]:
