@@ -11,7 +11,7 @@ from raysail.api.batch import Job
 from raysail.api.core.pod import Pod
 from raysail.api.core.service import Service
 from raysail.api.meta import format_time
-from raysail.api.ray import RayCluster, RayJob
+from raysail.api.ray import RayCluster, RayCronJob, RayJob, RayService
 
 NOW = datetime(2026, 5, 1, 12, 0, 0, tzinfo=UTC)
 
@@ -185,3 +185,43 @@ def submitter(*conditions: dict[str, Any], name: str = "rj", terminating: bool =
 def env(container_: dict[str, Any]) -> dict[str, Any]:
     """Environment by name: the value, or the whole source."""
     return {entry["name"]: entry.get("value", entry.get("valueFrom", "")) for entry in container_.get("env", [])}
+
+
+def ray_service(
+    *groups: dict[str, Any],
+    name: str = "rs",
+    status: dict[str, Any] | None = None,
+    metadata: dict[str, Any] | None = None,
+    cluster_config: dict[str, Any] | None = None,
+    **spec: Any,
+) -> RayService:
+    """A RayService as the controller sees it."""
+    given = cluster_spec(*(groups or (group(),)), **(cluster_config or {}))
+    return msgspec.convert(
+        {
+            "apiVersion": "ray.io/v1",
+            "kind": "RayService",
+            "metadata": {
+                "name": name,
+                "namespace": "ns",
+                "uid": f"uid-{name}",
+                "resourceVersion": "5",
+                "generation": 1,
+                "finalizers": ["ray.io/rayservice-finalizer"],
+                **(metadata or {}),
+            },
+            "spec": {"serveConfigV2": "applications: []", "rayClusterConfig": given, **spec},
+            "status": status or {},
+        },
+        RayService,
+    )
+
+
+def cron_job(*, name: str = "rcj", status: dict[str, Any] | None = None, created: str | None = None, **spec: Any) -> RayCronJob:
+    """A RayCronJob as the controller sees it."""
+    template_ = {"entrypoint": "python main.py", "rayClusterSpec": cluster_spec(group())}
+    metadata = {"name": name, "namespace": "ns", "uid": f"uid-{name}", "creationTimestamp": created or ago(3600)}
+    given = {"schedule": "*/5 * * * *", "timeZone": "UTC", "jobTemplate": template_, **spec}
+    return msgspec.convert(
+        {"apiVersion": "ray.io/v1", "kind": "RayCronJob", "metadata": metadata, "spec": given, "status": status or {}}, RayCronJob
+    )

@@ -114,7 +114,11 @@ def test_nothing_can_be_said_without_one_head_service() -> None:
 
 
 def test_endpoints_are_node_ports_where_there_are_any() -> None:
-    ports = [{"name": "a", "port": 1, "targetPort": 2, "nodePort": 30001}, {"name": "b", "port": 3, "targetPort": "x"}, {"port": 5}]
+    ports: list[dict[str, Any]] = [
+        {"name": "a", "port": 1, "targetPort": 2, "nodePort": 30001},
+        {"name": "b", "port": 3, "targetPort": "x"},
+        {"port": 5},
+    ]
     assert statuses.endpoints(service(ports=ports)) == {"a": "30001", "b": "x"}
 
 

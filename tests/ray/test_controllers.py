@@ -125,7 +125,7 @@ async def test_a_crash_after_any_write_starts_nothing_twice() -> None:
         async with world() as (client, dashboard, kubelet):
             crashing = CrashingClient(client, writes)
             await client.create(RAY_JOBS, ray_job(dashboard), "default")
-            async with controllers(crashing, SETTINGS):  # type: ignore[arg-type]
+            async with controllers(crashing, SETTINGS):
                 done = asyncio.create_task(wait_for(client, "Complete"))
                 crashed = asyncio.create_task(crashing.crashed.wait())
                 await asyncio.wait((done, crashed), return_when=asyncio.FIRST_COMPLETED)

@@ -27,7 +27,8 @@ def worker_of(made: RayCluster, settings: RaySettings = DEFAULTS, replica: Repli
 
 
 def ray_container(pod: dict[str, Any]) -> dict[str, Any]:
-    return pod["spec"]["containers"][0]
+    container: dict[str, Any] = pod["spec"]["containers"][0]
+    return container
 
 
 def test_a_head_as_kuberay_makes_it() -> None:

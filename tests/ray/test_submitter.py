@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from raysail.ray.job.cluster import cluster_for
 from raysail.ray.go_yaml import parse_mapping
+from raysail.ray.job.cluster import cluster_for
 from raysail.ray.job.submitter import go_json, go_quoted, kubernetes_job, request_body, submit_command
 from raysail.ray.settings import RaySettings
 from tests.ray.builders import cluster, env, group, job

@@ -26,7 +26,9 @@ def register(manager: Manager, settings: RaySettings) -> None:
     if settings.gates.ray_cron_job:
         manager.add(CronJobController(manager, settings).controller)
     addresses = addresses_of_services(manager) if settings.resolve_services else None
-    manager.add(ServiceController(manager, settings, addresses).controller)
+    services = ServiceController(manager, settings, addresses)
+    manager.add(services.controller)
+    manager.add_service("ray services", services.dashboard.run)
     jobs = JobController(manager, settings, addresses)
     manager.add(jobs.controller)
     manager.add_service("ray jobs", jobs.follower.run)

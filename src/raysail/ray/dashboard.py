@@ -68,6 +68,11 @@ class Dashboard:
     async def __aexit__(self, *_: object) -> None:
         await self.close()
 
+    async def run(self) -> None:
+        """Nothing but the end: closes all connections when cancelled. For a process that does not end otherwise."""
+        async with self:
+            await asyncio.Event().wait()
+
     async def close(self) -> None:
         """Ends all connections."""
         if self._session is not None:
