@@ -4,8 +4,13 @@ from collections.abc import Mapping
 from typing import Final
 
 from raysail.queue.jobs.batch_job import BatchJob
+from raysail.queue.jobs.job_set import JobSetKind
 from raysail.queue.jobs.kind import JobKind
 from raysail.queue.jobs.ray_cluster import RayClusterKind
 from raysail.queue.jobs.ray_job import RayJobKind
+from raysail.queue.jobs.ray_service import RayServiceKind
+from raysail.queue.jobs.training import TRAINING_KINDS
 
-KINDS: Final[Mapping[str, JobKind]] = {kind.framework: kind for kind in (BatchJob(), RayClusterKind(), RayJobKind())}
+KINDS: Final[Mapping[str, JobKind]] = {
+    kind.framework: kind for kind in (BatchJob(), RayClusterKind(), RayJobKind(), RayServiceKind(), JobSetKind(), *TRAINING_KINDS)
+}

@@ -156,7 +156,7 @@ def topology_request(
         request["subGroupIndexLabel"] = sub_group_index_label
     if sub_group_count is not None:
         request["subGroupCount"] = sub_group_count
-    if request and names.POD_SET_GROUP_NAME_ANNOTATION in annotations:
+    if ("required" in request or "preferred" in request) and names.POD_SET_GROUP_NAME_ANNOTATION in annotations:
         request["podSetGroupName"] = annotations[names.POD_SET_GROUP_NAME_ANNOTATION]
     return request or None
 

@@ -10,7 +10,8 @@ from collections.abc import Mapping, Sequence
 
 from raysail.api.quantity import QuantityError, parse_nano
 from raysail.api.resources import RAY_CLUSTERS
-from raysail.queue.jobs.kind import Ended, InvalidJobError, Job, JobKind, JsonObject, Step, check_length, pod_set, topology_request
+from raysail.queue.jobs.kind import Ended, InvalidJobError, Job, JsonObject, pod_set, topology_request
+from raysail.queue.jobs.templated import TemplatedKind
 from raysail.queue.podset import PodSetInfo, inject, restore
 
 HEAD = "head"
@@ -24,7 +25,7 @@ def cluster_pod_sets(spec: JsonObject, annotations: Mapping[str, str]) -> list[J
     head = copy.deepcopy((spec.get("headGroupSpec") or {}).get("template") or {})
     containers = head.setdefault("spec", {}).setdefault("containers", [])
     topology = topology_request(head)
-    if spec.get("gcsFaultToleranceOptions") or annotations.get(_FAULT_TOLERANCE_ANNOTATION, "").lower() == "true":
+    if fault_tolerant(spec, annotations):
         if not containers:
             raise InvalidJobError("cannot account for Redis cleanup resources: head pod template must include the Ray container")
         resources = containers[0].setdefault("resources", {})
@@ -37,6 +38,11 @@ def cluster_pod_sets(spec: JsonObject, annotations: Mapping[str, str]) -> list[J
         template = copy.deepcopy(group.get("template") or {})
         found.append(pod_set(group.get("groupName", ""), template, workers(group), topology=topology_request(template)))
     return found
+
+
+def fault_tolerant(spec: JsonObject, annotations: Mapping[str, str]) -> bool:
+    """Whether the cluster keeps its state in a Redis, which has to be cleaned up after it."""
+    return bool(spec.get("gcsFaultToleranceOptions")) or annotations.get(_FAULT_TOLERANCE_ANNOTATION, "").lower() == "true"
 
 
 def workers(group: Mapping[str, object]) -> int:
@@ -79,12 +85,16 @@ def restore_all(spec: JsonObject, infos: Sequence[PodSetInfo]) -> None:
             restore(template, info)
 
 
-class RayClusterKind(JobKind):
+class RayClusterKind(TemplatedKind):
     """Suspended through spec.suspend. It never finishes: its Workload lives as long as the cluster."""
 
     framework = "ray.io/raycluster"
     resource = RAY_CLUSTERS
     never_finishes = True
+
+    def templates(self, spec: JsonObject) -> list[JsonObject]:
+        """Head and workers."""
+        return templates_of(spec)
 
     def active(self, job: Job) -> bool:
         """As Kueue: while its state is ready."""
@@ -101,21 +111,3 @@ class RayClusterKind(JobKind):
     def pod_sets(self, job: Job) -> list[JsonObject]:
         """Head and workers."""
         return cluster_pod_sets(job.spec, job.annotations)
-
-    def start(self, job: Job, infos: Sequence[PodSetInfo]) -> Step:
-        """Runs."""
-        spec = copy.deepcopy(job.spec)
-        check_length(infos, len(templates_of(spec)))
-        spec["suspend"] = False
-        inject_all(spec, infos)
-        return Step(spec)
-
-    def stop(self, job: Job, infos: Sequence[PodSetInfo]) -> list[Step]:
-        """Suspends and restores."""
-        if self.suspended(job):
-            return []
-        spec = copy.deepcopy(job.spec)
-        spec["suspend"] = True
-        if infos:
-            restore_all(spec, infos)
-        return [Step(spec)]

@@ -256,7 +256,7 @@ class JobReconciler:
             if is_admitted(workload):
                 await self._start(job, workload)
             elif workload.spec.queue_name != job.queue_name:
-                await self.workloads.patch(workload, {"spec": {"queueName": job.queue_name}})
+                await self.workloads.patch(workload, {"spec": {"queueName": job.queue_name or None}})
             return None
         if not is_admitted(workload) and job.annotations.get(names.ELASTIC_JOB_ANNOTATION) != "true":
             await self._stop(job, workload, "Not admitted by cluster queue")

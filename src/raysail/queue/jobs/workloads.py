@@ -84,7 +84,9 @@ def construct(
         "kind": kind.resource.kind,
         "metadata": {"name": job.metadata.name, "uid": job.metadata.uid},
     }
-    spec: JsonObject = {"podSets": pod_sets_of(kind, job), "queueName": job.queue_name}
+    spec: JsonObject = {"podSets": pod_sets_of(kind, job)}
+    if job.queue_name:
+        spec["queueName"] = job.queue_name
     limit = maximum_execution_time(job)
     if limit is not None:
         spec["maximumExecutionTimeSeconds"] = limit
