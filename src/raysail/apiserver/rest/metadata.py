@@ -163,16 +163,14 @@ def faults(obj: Mapping[str, Any], definition: Definition) -> list[Cause]:
     else:
         texts = segment_faults(name) or name_faults(resource.group, resource.kind, name)
         found += [_invalid("metadata.name", name, text) for text in texts]
-    found += _label_faults(metadata.get("labels") or {})
-    found += _annotation_faults(metadata.get("annotations") or {})
-    found += _owner_faults(metadata.get("ownerReferences") or [])
+    found += _map_faults(metadata)
     found += _finalizer_faults(metadata.get("finalizers") or [], definition)
     return found
 
 
 def update_faults(obj: Mapping[str, Any], old: Mapping[str, Any]) -> list[Cause]:
     """What an update may not do to metadata. Twice each: Kubernetes checks once for all kinds and once for the kind, and says so."""
-    found = _update_faults(obj, old)
+    found = [*_update_faults(obj, old), *_map_faults(obj["metadata"])]
     return [*found, *found]
 
 
@@ -185,8 +183,6 @@ def _update_faults(obj: Mapping[str, Any], old: Mapping[str, Any]) -> list[Cause
             shown = "[]string{" + ", ".join(f'"{name}"' for name in added) + "}"
             text = f"Forbidden: no new finalizers can be added if the object is being deleted, found new finalizers {shown}"
             found.append(Cause("FieldValueForbidden", text, "metadata.finalizers"))
-    if not metadata.get("resourceVersion"):
-        found.append(_invalid("metadata.resourceVersion", 0, "must be specified for an update"))
     fixed = ("name", "namespace", "uid", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds")
     found += [_invalid(f"metadata.{key}", metadata.get(key), "field is immutable") for key in fixed if metadata.get(key) != was.get(key)]
     return found
@@ -194,6 +190,13 @@ def _update_faults(obj: Mapping[str, Any], old: Mapping[str, Any]) -> list[Cause
 
 def _invalid(field: str, value: Any, text: str) -> Cause:
     return Cause("FieldValueInvalid", f"Invalid value: {orjson.dumps(value).decode()}: {text}", field)
+
+
+def _map_faults(metadata: Mapping[str, Any]) -> list[Cause]:
+    """Labels, annotations and owners."""
+    found = _label_faults(metadata.get("labels") or {})
+    found += _annotation_faults(metadata.get("annotations") or {})
+    return found + _owner_faults(metadata.get("ownerReferences") or [])
 
 
 def _label_faults(labels: Mapping[str, Any]) -> list[Cause]:

@@ -21,7 +21,7 @@ from raysail.apiserver.rest import body as bodies
 from raysail.apiserver.rest import forms, metadata
 from raysail.apiserver.rest.answer import Answer
 from raysail.apiserver.rest.call import Call, decoded
-from raysail.apiserver.rest.objects import check_type, field_texts, prepare_identity, read_yaml
+from raysail.apiserver.rest.objects import check_type, field_texts, read_yaml
 from raysail.apiserver.rest.options import check_patch_options, force, validation
 from raysail.apiserver.rest.reading import absent
 from raysail.apiserver.rest.writing import replace, store_new
@@ -100,7 +100,7 @@ async def _apply(call: Call) -> Answer:
     result = call.definition.strategy.decode(new)
     new = result.object
     if old is None or record is None:
-        prepare_identity(call, new)
+        new["metadata"].pop("resourceVersion", None)
         if new["metadata"].get("uid"):
             resource, uid = call.definition.resource, new["metadata"]["uid"]
             text = f"uid mismatch: the provided object specified uid {uid}, and no existing object was found"

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import orjson
 
-from raysail.api.errors import StatusError, bad_request, conflict
+from raysail.api.errors import Cause, StatusError, bad_request, conflict, invalid
 from raysail.apiserver.apply import settle_times
 from raysail.apiserver.rest import forms, metadata
 from raysail.apiserver.rest.answer import Answer
@@ -125,13 +125,7 @@ async def update(call: Call) -> Answer:
             data = await store_new(call, new)
             return forms.object_answer(call, data, HTTPStatus.CREATED)
         raise absent(call)
-    version = new["metadata"].get("resourceVersion", "")
-    if version and not version.isdigit():
-        raise StatusError("", f'strconv.ParseUint: parsing "{version}": invalid syntax', 500)
     old = decoded(call.definition, record.object())
-    if version in ("", "0"):
-        unconditional = not call.definition.custom and call.target.plural not in _PUT_NEEDS_VERSION
-        new["metadata"]["resourceVersion"] = old["metadata"]["resourceVersion"] if unconditional else ""
     return await replace(call, record, old, new)
 
 
@@ -176,14 +170,24 @@ async def store_changed(call: Call, record: Record, old: dict[str, Any], new: di
     return await persist(call, record.key, new)
 
 
-def check_version(call: Call, new: Mapping[str, Any], old: Mapping[str, Any]) -> None:
-    """Raises StatusError (409) when the client means another object than the one that is there."""
-    resource, metadata_ = call.definition.resource, new["metadata"]
-    version, uid = metadata_.get("resourceVersion", ""), metadata_.get("uid", "")
+def check_version(call: Call, new: dict[str, Any], old: Mapping[str, Any]) -> None:
+    """Raises StatusError (409, 422, 500) when the client means another object, or another version of it, than what is there.
+
+    No version at all means any, where the kind allows that (registry/store.go Update).
+    """
+    resource, wanted = call.definition.resource, new["metadata"]
+    version, uid = wanted.get("resourceVersion") or "0", wanted.get("uid", "")
     if call.verb == "update" and uid and uid != old["metadata"]["uid"]:
         text = f"Precondition failed: UID in precondition: {uid}, UID in object meta: {old['metadata']['uid']}"
         raise conflict(resource.group, resource.plural, call.target.name, text)
-    if version and version != old["metadata"]["resourceVersion"]:
+    if not version.isdigit():
+        raise StatusError("", f'strconv.ParseUint: parsing "{version}": invalid syntax', 500)
+    if int(version) == 0:
+        if call.definition.custom or resource.plural in _PUT_NEEDS_VERSION:
+            cause = Cause("FieldValueInvalid", "Invalid value: 0: must be specified for an update", "metadata.resourceVersion")
+            raise invalid(resource.group, resource.plural, call.target.name, [cause])
+        wanted["resourceVersion"] = old["metadata"]["resourceVersion"]
+    elif version != old["metadata"]["resourceVersion"]:
         raise conflict(resource.group, resource.plural, call.target.name, MODIFIED)
 
 
