@@ -39,6 +39,7 @@ class CustomKinds:
         self._conversion_of = conversion_of
         self._served: dict[str, list[Definition]] = {}
         self._crds: dict[str, dict[str, Any]] = {}
+        self._shapes: dict[str, Any] = {}
         self._tasks: set[asyncio.Task[None]] = set()
 
     def start(self) -> None:
@@ -81,6 +82,10 @@ class CustomKinds:
 
     def _serve(self, crd: Mapping[str, Any]) -> None:
         name = crd["metadata"]["name"]
+        shape = (crd["spec"], (crd.get("status") or {}).get("acceptedNames"), is_established(crd))
+        if self._shapes.get(name) == shape:
+            return  # compiled schemas stay
+        self._shapes[name] = shape
         served = list(definitions(crd)) if is_established(crd) else []
         before = {definition.resource: definition for definition in self._served.pop(name, [])}
         self._served[name] = served
@@ -92,6 +97,7 @@ class CustomKinds:
             self._registry.remove(resource.group, resource.version, resource.plural)
 
     def _withdraw(self, name: str) -> None:
+        self._shapes.pop(name, None)
         for definition in self._served.pop(name, []):
             resource = definition.resource
             self._registry.remove(resource.group, resource.version, resource.plural)
