@@ -48,6 +48,7 @@ class Agent:
         self._network_changed = asyncio.Event()
         self._volumes_changed: set[str] = set()
         self._volumes_wake = asyncio.Event()
+        self._listening = False
 
     def worker_of(self, namespace: str, name: str) -> PodWorker | None:
         """The worker of a Pod by its name."""
@@ -57,11 +58,7 @@ class Agent:
     async def run(self) -> None:
         """Runs Pods until cancelled; Pods are left running then."""
         self._restore()
-        self.pods.on_change(self._pod_changed)
-        for source in (self.content.services, self.content.slices):
-            source.on_change(lambda old, new: self._network_changed.set())
-        self.content.config_maps.on_change(self._settings_changed)
-        self.content.secrets.on_change(self._settings_changed)
+        self._listen()
         self._network_changed.set()
         try:
             async with asyncio.TaskGroup() as group:
@@ -74,8 +71,22 @@ class Agent:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
 
+    def _listen(self) -> None:
+        """Follows what concerns Pods; when run anew after a failure, only takes up the Pods that are there."""
+        if self._listening:
+            for pod in self.pods.list():
+                self._pod_changed(None, pod)
+            return
+        self._listening = True
+        self.pods.on_change(self._pod_changed)
+        for source in (self.content.services, self.content.slices):
+            source.on_change(lambda old, new: self._network_changed.set())
+        self.content.config_maps.on_change(self._settings_changed)
+        self.content.secrets.on_change(self._settings_changed)
+
     def _restore(self) -> None:
         """Takes up what an earlier agent left: first all addresses, then a worker for each Pod, also for those that the API has no more."""
+        self.host.addresses = AddressPool(self.settings.pod_cidr)
         found = []
         folders = sorted(self.settings.pods.iterdir()) if self.settings.pods.is_dir() else []
         for folder in folders:

@@ -201,18 +201,12 @@ class PodWorker:
         host, pod = self.host, self.pod
         try:
             if self.record is None:
-                self.record = records.PodRecord(
-                    pod.metadata.namespace,
-                    pod.metadata.name,
-                    self.uid,
-                    pod.spec.node_name,
-                    self._take_address(),
-                    time.time(),
-                    self._take_gpus(),
-                )
+                address = "" if pod.spec.host_network else host.addresses.take()
+                namespace, name = pod.metadata.key
+                self.record = records.PodRecord(namespace, name, self.uid, pod.spec.node_name, address, time.time(), self._take_gpus())
                 records.write_record(self.folder, self.record)
-            for name in ("shm", "home", "containers", "logs", "volumes"):
-                (self.folder / name).mkdir(exist_ok=True)
+            for part in ("shm", "home", "containers", "logs", "volumes"):
+                (self.folder / part).mkdir(exist_ok=True)
             for container in (*inits(pod), *pod.spec.containers):
                 (self.folder / "containers" / container.name).mkdir(exist_ok=True)
             self.write_hosts()
@@ -237,9 +231,6 @@ class PodWorker:
             return
         self._sandbox, self._sandbox_error = Sandbox.READY, ""
         self._spawn("watch", self._watch())
-
-    def _take_address(self) -> str:
-        return "" if self.pod.spec.host_network else self.host.addresses.take()
 
     def _take_gpus(self) -> dict[str, list[str]]:
         taken = {uuid for uuids in self.host.gpus_taken.values() for uuid in uuids}
@@ -470,12 +461,15 @@ class PodWorker:
 
     def write_hosts(self) -> None:
         """Brings the Pod's hosts file up to date, in place: it is mounted."""
-        if self.record is None:
+        if self.record is None or "forget" in self._tasks:
             return
         path = self.folder / "hosts"
         text = self._hosts(self.pod, self.address)
-        if not path.exists() or path.read_text() != text:
-            path.write_text(text)
+        try:
+            if not path.exists() or path.read_text() != text:
+                path.write_text(text)
+        except OSError as error:
+            logger.warning("pod %s/%s: its hosts file stays as it is: %s", self.pod.metadata.namespace, self.pod.metadata.name, error)
 
     def event(self, kind: str, reason: str, message: str, action: str, container: str = "") -> None:
         """Tells the Pod's owner; where it is about a container, each has a count of its own."""
