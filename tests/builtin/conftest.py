@@ -71,6 +71,14 @@ class Cluster:
             ]
         await self.client.patch(PODS, name, {"status": status}, "ns", subresource="status")
 
+    async def end_pod(self, name: str) -> None:
+        """Plays the node agent at the end of a deletion; a Pod that never had a Node is gone already."""
+        try:
+            await self.client.delete(PODS, name, "ns", grace_seconds=0)
+        except StatusError as error:
+            if not is_not_found(error):
+                raise
+
     async def get(self, resource: Resource, name: str, namespace: str = "ns") -> dict[str, Any] | None:
         try:
             return await self.client.get(resource, name, namespace if resource.namespaced else None)

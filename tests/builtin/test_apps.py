@@ -123,7 +123,7 @@ async def test_a_deployment_from_one_template_to_the_next() -> None:
                 if pod.status.phase != "Running" and not pod.metadata.deletion_timestamp:
                     await c.set_pod(pod.metadata.name)
                 elif pod.metadata.deletion_timestamp:
-                    await c.client.delete(PODS, pod.metadata.name, "ns", grace_seconds=0)
+                    await c.end_pod(pod.metadata.name)
             if images() == ["other", "other"]:
                 break
             before = c.pods()
@@ -175,7 +175,7 @@ async def test_a_stateful_set_starts_and_stops_in_order() -> None:
                 )
             )
             if any(p.metadata.name == name for p in c.pods()):
-                await c.client.delete(PODS, name, "ns", grace_seconds=0)
+                await c.end_pod(name)
         await c.pods_until(lambda pods: [p.metadata.name for p in pods] == ["w-0"])
 
 

@@ -105,16 +105,16 @@ async def test_follows_its_pods() -> None:
         await c.pod("a", metadata={"labels": {"app": "x"}})
         await c.pod("b", metadata={"labels": {"app": "other"}})
         await c.pods_until(lambda pods: len(pods) == 2 and all(p.spec.node_name for p in pods))
-        await c.set_pod("a", ip="127.0.0.2")
+        await c.set_pod("a", ip="10.1.0.2")
 
         def addresses(o: dict[str, Any] | None) -> list[str]:
             return [a["ip"] for subset in (o or {}).get("subsets") or () for a in subset.get("addresses") or ()]
 
-        await c.until(ENDPOINTS, "s", lambda o: addresses(o) == ["127.0.0.2"])
+        await c.until(ENDPOINTS, "s", lambda o: addresses(o) == ["10.1.0.2"])
         (found,) = await c.list(ENDPOINT_SLICES)
-        assert [e["addresses"] for e in found["endpoints"]] == [["127.0.0.2"]]
+        assert [e["addresses"] for e in found["endpoints"]] == [["10.1.0.2"]]
         assert found["ports"] == [{"name": "http", "port": 8080, "protocol": "TCP"}]
-        await c.set_pod("a", ready=False, ip="127.0.0.2")
+        await c.set_pod("a", ready=False, ip="10.1.0.2")
         await c.until(ENDPOINTS, "s", lambda o: addresses(o) == [])
         await c.client.delete(SERVICES, "s", "ns")
         await c.gone(ENDPOINTS, "s")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from raysail.api.batch import JOB_TRACKING_FINALIZER
-from raysail.api.resources import EVENTS, JOBS, PODS
+from raysail.api.resources import EVENTS, JOBS
 from raysail.kube.client import Propagation
 from tests.builtin.conftest import Cluster, cluster
 
@@ -63,7 +63,7 @@ async def test_suspension_stops_pods_and_resuming_brings_them_back() -> None:
         assert job is not None
         assert "startTime" not in job["status"]
         for pod in await c.pods_until(lambda pods: all(p.metadata.deletion_timestamp for p in pods)):
-            await c.client.delete(PODS, pod.metadata.name, "ns", grace_seconds=0)
+            await c.end_pod(pod.metadata.name)
         await c.pods_until(lambda pods: not pods)
         await c.client.patch(JOBS, "j", {"spec": {"suspend": False}}, "ns")
         await c.pods_until(lambda pods: len(pods) == 2)

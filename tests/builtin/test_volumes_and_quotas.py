@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from raysail.api.resources import CONFIG_MAPS, PERSISTENT_VOLUME_CLAIMS, PERSISTENT_VOLUMES, RESOURCE_QUOTAS
+from raysail.api.resources import CONFIG_MAPS, PERSISTENT_VOLUME_CLAIMS, PERSISTENT_VOLUMES, RESOURCE_QUOTAS, STORAGE_CLASSES
+from raysail.builtin.volumes.claims import PROVISIONER
 from tests.builtin.conftest import Cluster, cluster
 
 
 async def claim(c: Cluster, **spec: object) -> None:
+    if await c.get(STORAGE_CLASSES, "local-path") is None:  # the embedded API brings it
+        await c.create(STORAGE_CLASSES, "local-path", provisioner=PROVISIONER)
     wanted = {"storageClassName": "local-path", "accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}, **spec}
     await c.create(PERSISTENT_VOLUME_CLAIMS, "data", spec=wanted)
 
