@@ -189,11 +189,15 @@ class PodWorker:
             except Exception:  # one Pod's fault stays with that Pod: logged with its name, looked at again
                 logger.exception("pod %s/%s: %s failed", self.pod.metadata.namespace, self.pod.metadata.name, key)
                 await asyncio.sleep(_RETRY_SECONDS)
-            finally:
-                self._tasks.pop(key, None)
-                self._wake.set()
 
-        self._tasks[key] = asyncio.create_task(guarded(), name=f"pod {self.pod.metadata.name}: {key}")
+        def ended(task: asyncio.Task[None]) -> None:
+            work.close()  # one that was cancelled before it began
+            if self._tasks.get(key) is task:
+                del self._tasks[key]
+            self._wake.set()
+
+        task = self._tasks[key] = asyncio.create_task(guarded(), name=f"pod {self.pod.metadata.name}: {key}")
+        task.add_done_callback(ended)
 
     # The sandbox: address, volumes, supervisor.
 
