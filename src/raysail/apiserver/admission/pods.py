@@ -5,18 +5,17 @@ plugin/pkg/admission/{defaulttolerationseconds,serviceaccount,runtimeclass}.
 
 from __future__ import annotations
 
-import secrets
 from typing import Any, Final
 
 from raysail.apiserver.admission.chain import Operation
 from raysail.apiserver.admission.refusal import forbidden
+from raysail.apiserver.rest.names import name_suffix
 from raysail.apiserver.store import Store
 
 _ABSENCES: Final = ("node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable")
 _TOLERATED_SECONDS: Final = 300
 TOKEN_PATH: Final = "/var/run/secrets/kubernetes.io/serviceaccount"  # noqa: S105 - a path
 _TOKEN_SECONDS: Final = 3607
-_ALPHABET: Final = "bcdfghjklmnpqrstvwxz2456789"
 
 
 class DefaultTolerations:
@@ -79,7 +78,7 @@ class ServiceAccounts:
 def _mount_token(spec: dict[str, Any]) -> None:
     volumes = spec.get("volumes") or []
     present = next((v["name"] for v in volumes if str(v.get("name", "")).startswith("kube-api-access-")), "")
-    name = present or "kube-api-access-" + "".join(secrets.choice(_ALPHABET) for _ in range(5))
+    name = present or "kube-api-access-" + name_suffix()
     used = False
     for key in ("initContainers", "containers"):
         for container in spec.get(key) or ():

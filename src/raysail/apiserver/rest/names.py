@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import random
 import re
-import secrets
 from typing import Final
 
 _ALPHABET: Final = "bcdfghjklmnpqrstvwxz2456789"
 _SUFFIX_LENGTH: Final = 5
 _LONGEST_BASE: Final = 58
+_random: Final = random.Random()  # noqa: S311 - names, see below
 _LABEL: Final = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?", re.ASCII)
 _SUBDOMAIN: Final = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*", re.ASCII)
 _QUALIFIED_NAME: Final = re.compile(r"([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]", re.ASCII)
@@ -47,7 +48,12 @@ _SEGMENTS: Final = {
 
 def generate_name(prefix: str) -> str:
     """The prefix, cut to fit, and five random characters (k8s.io/apiserver pkg/storage/names)."""
-    return prefix[:_LONGEST_BASE] + "".join(secrets.choice(_ALPHABET) for _ in range(_SUFFIX_LENGTH))
+    return prefix[:_LONGEST_BASE] + name_suffix()
+
+
+def name_suffix() -> str:
+    """Five random characters without vowels. A name is no secret: a generator in memory does, and costs no system call."""
+    return "".join(_random.choices(_ALPHABET, k=_SUFFIX_LENGTH))
 
 
 def name_faults(group: str, kind: str, name: str, *, prefix: bool = False) -> list[str]:
