@@ -324,6 +324,19 @@ def test_items_of_keyed_lists_correlate_by_their_keys() -> None:
     assert [c.field for c in compiled.faults(new, old)] == ["spec.l[0].v"]
 
 
+def test_items_without_keys_have_no_old_value_to_be_forgiven_by() -> None:
+    item = {"type": "object", "properties": {"k": TEXT, "v": {"type": "string", "maxLength": 1}}, "required": ["k"]}
+    compiled = structural(l={"type": "array", "x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["k"], "items": item}, b=TEXT)
+    assert [c.field for c in compiled.faults(obj(l=[{"v": "x"}], b="new"), obj(l=[{"v": "x"}], b="old"))] == ["spec.l[0].k"]
+
+
+def test_a_field_the_schema_does_not_describe_makes_its_place_count_as_changed() -> None:
+    open_schema = {"type": "object", "x-kubernetes-preserve-unknown-fields": True, "maxProperties": 1}
+    compiled = structural(free=open_schema, known={"type": "object", "properties": {"a": TEXT, "b": TEXT}, "maxProperties": 1})
+    same = obj(free={"a": "1", "b": "2"}, known={"a": "1", "b": "2"})
+    assert [c.field for c in compiled.faults(same, copy.deepcopy(same))] == ["spec.free"]
+
+
 def test_a_status_is_judged_alone() -> None:
     compiled = StructuralSchema(
         {

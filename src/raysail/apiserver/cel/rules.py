@@ -21,7 +21,7 @@ from raysail.apiserver.cel.syntax import CelSyntaxError
 from raysail.apiserver.cel.types import Type, optional_of, type_of_schema
 from raysail.apiserver.cel.values import Optional
 from raysail.apiserver.schema import causes
-from raysail.apiserver.schema.correlation import equal, old_item
+from raysail.apiserver.schema.correlation import OldItems, unchanged
 from raysail.apiserver.schema.field_path import FieldPathError, resolve_field_path
 
 RUNTIME_BUDGET: Final = 10_000_000
@@ -81,6 +81,18 @@ class _Run:
     budget: int
 
 
+class _Before:
+    """A place and its old value: faults there and below are forgiven if it is as it was."""
+
+    def __init__(self, node: SchemaNode, value: Any, old: Any) -> None:
+        self._parts = (node, value, old)
+
+    @cached_property
+    def unchanged(self) -> bool:
+        """Whether the place is as it was."""
+        return unchanged(*self._parts)
+
+
 class _OutOfBudget(Exception):  # noqa: N818 - ends a check, is no error of its own
     pass
 
@@ -100,7 +112,7 @@ class SchemaRules:
             return []
         run = _Run([], RUNTIME_BUDGET)
         with suppress(_OutOfBudget):  # its cause is already among those found
-            self._tree.check(obj, old, "", run, old if old is not None else _NOTHING, _NOTHING)
+            self._tree.check(obj, old, "", run, old if old is not None else _NOTHING, None)
         return run.causes
 
 
@@ -120,15 +132,15 @@ class _Place:
         self.values: _Place | None = None
         self.items: _Place | None = None
 
-    def check(self, value: Any, old: Any, path: str, run: _Run, correlated: Any, ancestor: Any) -> None:
-        """`correlated` is the old value of this very place, `ancestor` a pair (new, old) of the nearest place above that has one."""
+    def check(self, value: Any, old: Any, path: str, run: _Run, correlated: Any, ancestor: _Before | None) -> None:
+        """`old` is what oldSelf names here, `correlated` the old value to ratchet by; `ancestor` is the nearest place above that has one of those."""
         if value is None:
             return
+        above = ancestor if correlated is _NOTHING else _Before(self.node, value, correlated)
         if self.rules:
-            self.check_rules(value, old, path, run, (value, correlated) if correlated is not _NOTHING else ancestor)
-        above = (value, correlated) if correlated is not _NOTHING else ancestor
+            self.check_rules(value, old, path, run, above)
         if isinstance(value, dict):
-            before = old if isinstance(old, dict) else {}
+            before = old if isinstance(old, dict) and self.node.schema.get("x-kubernetes-map-type") != "atomic" else {}
             known = correlated if isinstance(correlated, dict) else {}
             for key, item in value.items():
                 place = self.fields.get(key) or self.values
@@ -137,18 +149,19 @@ class _Place:
                 below = f"{path}[{key}]" if key not in self.fields else f"{path}.{key}" if path else key
                 place.check(item, before.get(key), below, run, known.get(key, _NOTHING), above)
         elif isinstance(value, list) and self.items is not None:
-            before_items = old if isinstance(old, list) else []
+            before_items = OldItems(self.node, old)
+            known_items = before_items if correlated is old else OldItems(self.node, correlated)
             for index, item in enumerate(value):
-                was = old_item(self.node, item, before_items)
-                self.items.check(item, was, f"{path}[{index}]", run, _NOTHING if was is None else was, above)
+                was, same = before_items.find(item), known_items.find(item)
+                self.items.check(item, was, f"{path}[{index}]", run, _NOTHING if same is None else same, above)
 
-    def check_rules(self, value: Any, old: Any, path: str, run: _Run, unchanged: Any) -> None:
+    def check_rules(self, value: Any, old: Any, path: str, run: _Run, before: _Before | None) -> None:
         own = self.convert(value) if self.convert else value
         was = self.convert(old) if self.convert and old is not None else old
         for rule in self.rules:
-            self.check_rule(rule, value, own, was, path, run, unchanged)
+            self.check_rule(rule, value, own, was, path, run, before)
 
-    def check_rule(self, rule: Rule, value: Any, own: Any, was: Any, path: str, run: _Run, unchanged: Any) -> None:
+    def check_rule(self, rule: Rule, value: Any, own: Any, was: Any, path: str, run: _Run, before: _Before | None) -> None:
         field, kind = path or causes.ROOT, self.node.type
         try:
             uses_old = rule.uses_old
@@ -162,7 +175,7 @@ class _Place:
         if found is None or found:
             return
         cause = self.fault(rule, value, self.message(rule, own, old_value, run), path)
-        if uses_old or unchanged is _NOTHING or not equal(*unchanged):
+        if uses_old or before is None or not before.unchanged:
             run.causes.append(cause)
 
     def evaluate(self, rule: Rule, own: Any, was: Any, field: str, run: _Run) -> bool | None:

@@ -90,6 +90,10 @@ _INTEGER: Final = re.compile(r"[+-]?\d+", re.ASCII)
 _FLOAT: Final = re.compile(r"[+-]?(\d+\.?\d*([eE][+-]?\d+)?|\.\d+([eE][+-]?\d+)?|[iI]nf(inity)?|NaN)", re.ASCII)
 
 
+def _unconvertible(wanted: str) -> CelError:
+    return CelError(f"type conversion error from 'string' to '{wanted}'")
+
+
 @overload("int(uint) int")
 def _int_of_uint(value: UInt) -> int:
     return in_range(int(value))
@@ -105,7 +109,7 @@ def _int_of_double(value: float) -> int:
 @overload("int(string) int")
 def _int_of_text(value: str) -> int:
     if not _INTEGER.fullmatch(value):
-        raise CelError(f'strconv.ParseInt: parsing "{value}": invalid syntax')
+        raise _unconvertible("int")
     return in_range(int(value))
 
 
@@ -134,7 +138,7 @@ def _uint_of_double(value: float) -> UInt:
 @overload("uint(string) uint")
 def _uint_of_text(value: str) -> UInt:
     if not _INTEGER.fullmatch(value) or value[0] in "+-":
-        raise CelError(f'strconv.ParseUint: parsing "{value}": invalid syntax')
+        raise _unconvertible("uint")
     return unsigned(int(value))
 
 
@@ -147,7 +151,7 @@ def _double_of_int(value: int) -> float:
 @overload("double(string) double")
 def _double_of_text(value: str) -> float:
     if not _FLOAT.fullmatch(value):
-        raise CelError(f'strconv.ParseFloat: parsing "{value}": invalid syntax')
+        raise _unconvertible("double")
     return float(value)
 
 
@@ -199,15 +203,18 @@ _BOOLS: Final = {
 @overload("bool(string) bool")
 def _bool_of_text(value: str) -> bool:
     if value not in _BOOLS:
-        raise CelError(f'strconv.ParseBool: parsing "{value}": invalid syntax')
+        raise _unconvertible("bool")
     return _BOOLS[value]
 
 
 @overload("timestamp(string) timestamp")
 def _timestamp_of_text(value: str) -> Timestamp:
-    if len(value) <= 10:
-        raise CelError(f'parsing time "{value}": not RFC 3339')
-    return parse_timestamp(value)
+    if len(value) <= len("2006-01-02"):
+        raise _unconvertible("google.protobuf.Timestamp")
+    try:
+        return parse_timestamp(value)
+    except CelError as error:
+        raise _unconvertible("google.protobuf.Timestamp") from error
 
 
 @overload("timestamp(int) timestamp")
@@ -217,7 +224,10 @@ def _timestamp_of_int(value: int) -> Timestamp:
 
 @overload("duration(string) duration")
 def _duration_of_text(value: str) -> Duration:
-    return parse_duration(value)
+    try:
+        return parse_duration(value)
+    except CelError as error:
+        raise _unconvertible("google.protobuf.Duration") from error
 
 
 @overload("duration(int) duration")

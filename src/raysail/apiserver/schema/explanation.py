@@ -14,7 +14,7 @@ from raysail.api.errors import Cause
 from raysail.api.openapi import SchemaNode
 from raysail.apiserver.schema import causes
 from raysail.apiserver.schema.acceptance import is_one_of, schema_types
-from raysail.apiserver.schema.correlation import equal, old_item
+from raysail.apiserver.schema.correlation import OldItems, unchanged
 from raysail.apiserver.schema.formats import checked_format, text_format
 from raysail.apiserver.schema.go_text import number_text, quote
 from raysail.apiserver.schema.numbers import as_go_number, fits_format, is_integral, is_multiple
@@ -57,7 +57,7 @@ class _Walk:
 
     def place(self, node: SchemaNode, value: Any, path: str, old: Any) -> _Result:
         result = self.check(node, as_go_number(value), path, old)
-        if result.causes and old is not NO_OLD and equal(value, old):
+        if result.causes and old is not NO_OLD and unchanged(node, value, old):
             result.causes = []
         return result
 
@@ -162,9 +162,9 @@ class _Walk:
         schema = node.schema
         result.checks += 2
         if node.items is not None:
-            old_items = old if isinstance(old, list) else []
+            before_items = OldItems(node, old)
             for index, item in enumerate(value):
-                before = old_item(node, item, old_items)
+                before = before_items.find(item)
                 result.merge(self.place(node.items, item, f"{path}[{index}]", NO_OLD if before is None else before))
         fewest, most = schema.get("minItems"), schema.get("maxItems")
         if fewest is not None and len(value) < fewest:
