@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import gzip
 from collections.abc import Callable, Mapping
-from functools import cache
+from functools import cache, partial
 from importlib import resources
 from typing import Any, Final
 
@@ -48,15 +48,17 @@ def settle(schema: SchemaNode, obj: JsonObject) -> None:
 class _Struct:
     """One Go struct: what happens to its fields, and which of them hold structs in turn."""
 
-    __slots__ = ("_below", "_declared", "_letters", "_node", "_rule")
+    __slots__ = ("_below", "_declared", "_letters", "_node", "_optional", "_rule")
 
     def __init__(self, node: SchemaNode) -> None:
         self._node = node
         self._rule: Callable[[JsonObject], None] | None = RULES.get(node.definition)
-        self._letters = tuple(_letters().get(node.definition, {}).items())
+        letters = _letters().get(node.definition, {})
+        self._letters = tuple((name, letter) for name, letter in letters.items() if letter != "O")
+        self._optional = tuple(name for name, letter in letters.items() if letter == "O")
         declared = {name: child.default for name, child in node.properties.items() if child.has_default and child.default}
         self._declared = tuple({**declared, **_EMPTY_DEFAULTS.get(node.definition, {})}.items())
-        self._below: dict[str, SchemaNode | None] = {}
+        self._below: dict[str, Callable[[Any], None] | None] = {}
 
     def settle(self, value: JsonObject) -> None:
         if self._rule is not None:
@@ -78,22 +80,36 @@ class _Struct:
                     del value[name]
                 elif letter == "l":
                     value[name] = None
+        below = self._below
         for name, member in value.items():
             if member.__class__ is dict or member.__class__ is list:
-                node = self._below[name] if name in self._below else self._find_below(name)
-                if node is not None:
-                    _settle_value(node, member)
-        for name, letter in self._letters:
-            if letter == "O" and value.get(name) == {}:
+                further = below[name] if name in below else self._find_below(name)
+                if further is not None:
+                    further(member)
+        for name in self._optional:
+            if name in value and value[name] == {}:
                 del value[name]
 
-    def _find_below(self, name: str) -> SchemaNode | None:
+    def settle_each(self, values: list[JsonObject]) -> None:
+        for value in values:
+            self.settle(value)
+
+    def _find_below(self, name: str) -> Callable[[Any], None] | None:
+        """What to do with the field, None where there are no structs in it."""
         node = self._node.properties.get(name)
         inner = node
         while inner is not None and not inner.properties:
             inner = inner.items or inner.values
-        self._below[name] = found = node if inner is not None else None
-        return found
+        further: Callable[[Any], None] | None = None
+        if node is not None and inner is not None:
+            if node.properties:
+                further = _struct(node).settle
+            elif node.items is not None and node.items.properties:
+                further = _struct(node.items).settle_each
+            else:
+                further = partial(_settle_value, node)
+        self._below[name] = further
+        return further
 
 
 def _settle_value(node: SchemaNode, value: Any) -> None:
