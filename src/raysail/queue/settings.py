@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from raysail.api.kueue.admission import SERVED_FRAMEWORKS
 from raysail.api.selectors import Requirement, Selector
 from raysail.queue.cycle import Options
 from raysail.queue.requests import NO_RULES, ResourceRules
 
 ALL_BUT_SYSTEM = Selector((Requirement("kubernetes.io/metadata.name", "NotIn", frozenset(("kube-system", "kueue-system"))),))
-DEFAULT_FRAMEWORKS = ("batch/job", "ray.io/rayjob", "ray.io/raycluster", "ray.io/rayservice")
+DEFAULT_FRAMEWORKS = tuple(sorted(SERVED_FRAMEWORKS))
+"""As in admission: what is held back must be let go."""
 
 
 @dataclass(frozen=True, slots=True)

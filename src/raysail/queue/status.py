@@ -126,7 +126,7 @@ def _reset_checks(status: Status, now: datetime) -> None:
         state = check.get("state")
         if state == PENDING:
             continue
-        kept = {key: check[key] for key in ("name", "requeueAfterSeconds") if key in check}
+        kept = {key: check[key] for key in ("name", "requeueAfterSeconds", "podSetUpdates") if key in check}
         retries = (check.get("retryCount") or 0) + 1 if state == RETRY else None
         check.clear()
         check.update(kept)

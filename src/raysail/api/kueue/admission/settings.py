@@ -30,7 +30,21 @@ DEFAULT_GATES: Final[Mapping[str, bool]] = {
 }
 """Feature gates that admission looks at, with Kueue's defaults."""
 
-SERVED_FRAMEWORKS: Final = frozenset({"batch/job", "ray.io/rayjob", "ray.io/raycluster"})
+SERVED_FRAMEWORKS: Final = frozenset(
+    {
+        "batch/job",
+        "ray.io/rayjob",
+        "ray.io/raycluster",
+        "ray.io/rayservice",
+        "jobset.x-k8s.io/jobset",
+        "kubeflow.org/mpijob",
+        "kubeflow.org/paddlejob",
+        "kubeflow.org/pytorchjob",
+        "kubeflow.org/tfjob",
+        "kubeflow.org/xgboostjob",
+        "kubeflow.org/jaxjob",
+    }
+)
 """Kinds of jobs that are held back where the configuration names none (`integrations.frameworks`)."""
 
 FRAMEWORKS: Final = frozenset(
