@@ -11,15 +11,15 @@ import orjson
 import pytest
 
 from raysail.api.crds import crd
-from raysail.api.openapi import builtin_node, schema_name
 from raysail.apiserver.customresources import accepted_status, definitions
+from raysail.apiserver.kinds import strategy_of
 from raysail.apiserver.openapi import OpenApiDocuments, OpenApiPages
 from raysail.apiserver.openapi.pages import SWAGGER_PROTOBUF, accepts_protobuf
 from raysail.apiserver.protobuf.wire import fields
 from raysail.apiserver.registry import Registry
 from raysail.apiserver.registry.builtin import builtin_definitions
-from raysail.apiserver.registry.schema_strategy import NameAndAge, SchemaStrategy
 from raysail.apiserver.strategy import Definition
+from raysail.apiserver.tables import PLAIN
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -31,12 +31,7 @@ def builtin() -> Iterator[Definition]:
 
         to_storage = from_storage
 
-    def strategy_of(resource: Any) -> SchemaStrategy:
-        name = schema_name(resource.group, resource.version, resource.kind)
-        assert name is not None
-        return SchemaStrategy(builtin_node(name), has_status=True)
-
-    return builtin_definitions(strategy_of, lambda _: NameAndAge(), Same())
+    return builtin_definitions(strategy_of, lambda _: PLAIN, Same())
 
 
 def custom(name: str) -> list[Definition]:
