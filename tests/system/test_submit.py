@@ -52,7 +52,15 @@ def up() -> Iterator[Instance]:
 def started(up: Instance, *arguments: str) -> Iterator[subprocess.Popen[str]]:
     """`raysail ...` in the background; ended by force if it takes far too long."""
     command = [sys.executable, "-m", "raysail", *arguments]
-    process = subprocess.Popen(command, env=up.environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        command,
+        env=up.environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        # Ctrl-C works as in a terminal, also where the tests run in the background, which ignores it.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
     limit = threading.Timer(LIMIT_SECONDS, process.kill)
     limit.start()
     try:

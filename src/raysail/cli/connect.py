@@ -54,6 +54,8 @@ def connect(name: str, namespace: str, command: tuple[str, ...]) -> None:
     host = address.removeprefix("http://").partition(":")[0]
     environment = {"RAY_ADDRESS": f"ray://{host}:{_CLIENT_PORT}"}
     environment |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": token} if token else {"RAY_AUTH_MODE": "disabled"}
+    if command[:1] == ("--",):  # click leaves it in where it comes after NAME
+        command = command[1:]
     if not command:
         for key, value in environment.items():
             click.echo(f"export {key}={shlex.quote(value)}")

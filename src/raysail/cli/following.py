@@ -1,6 +1,6 @@
 """Following a RayJob from submission to its end: what it waits for, the driver's output, its result.
 
-The driver's log is read from Ray's job server while the cluster is there, and from the instance's history afterwards.
+The driver's log is read where it is written while the cluster is there, and from the instance's history afterwards.
 """
 
 from __future__ import annotations
@@ -18,10 +18,12 @@ import click
 from raysail.api.errors import StatusError, is_not_found
 from raysail.api.resources import PODS, RAY_CLUSTERS, RAY_JOBS, SECRETS, WORKLOADS
 from raysail.cli.connection import Api
-from raysail.instance.home import Home
+from raysail.cli.driver_log import LogReader, kept_log, live_log
 
 FINISHED: Final = frozenset({"Complete", "Failed", "ValidationFailed"})
 _POLL_SECONDS: Final = 0.1
+_KEEPING_SECONDS: Final = 5.0
+"""How long the agent may take to keep the log of a head that ends."""
 _DASHBOARD_PORT: Final = 8265
 
 
@@ -81,16 +83,6 @@ def token(api: Api, namespace: str, cluster: str) -> str:
     return base64.b64decode((secret.get("data") or {}).get("auth_token", "")).decode()
 
 
-def kept_log(home: Home, namespace: str, name: str, job_id: str = "") -> Path | None:
-    """The driver's log of a job whose cluster is gone; the latest one where the job itself is gone too."""
-    folder = home.history / "jobs" / namespace
-    if job_id:
-        file = folder / f"{job_id}.log"
-        return file if file.exists() else None
-    kept = sorted(folder.glob(f"{name}-?????.log"), key=lambda file: file.stat().st_mtime) if folder.exists() else []
-    return kept[-1] if kept else None
-
-
 class Follower:
     """Follows one job. `progress` is told of each step in words (on standard error, so that the program's output stays clean)."""
 
@@ -101,52 +93,86 @@ class Follower:
         self._progress = progress
         self._said = ""
         self._printed: dict[str, int] = {}
+        self._reader: LogReader | None = None
+        self._reading = ""  # the id whose log the reader reads
+        self._read = 0
 
     async def run(self, *, wait: bool = True) -> Outcome | None:
         """Prints the driver's output until the job has ended; without `wait` until what is there is printed."""
         import aiohttp
 
         async with aiohttp.ClientSession() as session:
-            while True:
-                job = self._api.get(RAY_JOBS, self._name, self._namespace)
-                status = job.get("status") or {}
-                self._say(job)
-                if done := outcome(job):
-                    self._print_rest(status.get("jobId", ""))
-                    return done
-                if status.get("jobId") and status.get("rayClusterName") and phase(job) in ("Starting", "Running"):
-                    await self._log(session, status["jobId"], status["rayClusterName"])
-                if not wait:
-                    return None
-                await asyncio.sleep(_POLL_SECONDS)
+            try:
+                while True:
+                    job = self._api.get(RAY_JOBS, self._name, self._namespace)
+                    status = job.get("status") or {}
+                    self._say(job)
+                    job_id, done = status.get("jobId", ""), outcome(job)
+                    if job_id:
+                        await self._output(session, job_id, status.get("rayClusterName", ""), job, ended=done is not None)
+                    if done is not None or not wait:
+                        return done
+                    await asyncio.sleep(_POLL_SECONDS)
+            finally:
+                self._let_go()
 
-    async def _log(self, session: Any, job_id: str, cluster: str) -> None:
+    async def _output(self, session: Any, job_id: str, cluster: str, job: dict[str, Any], *, ended: bool) -> None:
+        """Prints what the driver has written since the last time."""
+        if job_id != self._reading:  # a retry has an id, and a log, of its own
+            self._let_go()
+            self._reading = job_id
+        if self._reader is None:
+            file = self._file(job_id, cluster)
+            deadline = time.monotonic() + _KEEPING_SECONDS
+            while ended and file is None and self._head(cluster) is not None and time.monotonic() < deadline:
+                await asyncio.sleep(_POLL_SECONDS)  # its head is just going away and leaves the log behind
+                file = self._file(job_id, cluster)
+            if file is not None:
+                self._reader = LogReader(file)
+                self._say_once("running")
+            elif not ended and (job.get("status") or {}).get("jobStatus") == "RUNNING":
+                await self._served_output(session, job_id, cluster)
+        if self._reader is not None and (text := self._reader.read()):
+            self._show(job_id, text, 0)
+
+    def _file(self, job_id: str, cluster: str) -> Path | None:
+        head = self._head(cluster) if cluster else None
+        found = live_log(self._api.home, head["metadata"]["uid"], job_id) if head is not None else None
+        return found or kept_log(self._api.home, self._namespace, self._name, job_id)
+
+    def _head(self, cluster: str) -> dict[str, Any] | None:
+        pods = self._api.list(PODS, self._namespace, labelSelector=f"ray.io/cluster={cluster},ray.io/node-type=head")
+        return next(iter(pods), None)
+
+    async def _served_output(self, session: Any, job_id: str, cluster: str) -> None:
+        """From Ray's job server, for a head that keeps its files where we do not see them."""
         from raysail.sdk.ray_dashboard import JobServer
 
         found = job_server(self._api, self._namespace, cluster)
         if found is None:
             return
-        server = JobServer(session, *found)
-        if await server.status(job_id) is None:
-            return
         self._say_once("running")
         seen = 0
-        async for text in server.log(job_id):
+        async for text in JobServer(session, *found).log(job_id):
             # A new connection starts at the beginning: what was printed before is passed over.
-            before = self._printed.get(job_id, 0)
-            fresh = text[max(0, before - seen) :]
+            self._show(job_id, text, seen)
             seen += len(text)
-            if fresh:
-                click.echo(fresh, nl=False)
-                self._printed[job_id] = max(before, seen)
 
-    def _print_rest(self, job_id: str) -> None:
-        """What the connection missed: the end of a log is often written as the cluster goes away."""
-        file = kept_log(self._api.home, self._namespace, self._name, job_id) if job_id else None
-        if file is not None:
-            rest = file.read_text(errors="replace")[self._printed.get(job_id, 0) :]
-            click.echo(rest, nl=False)
-            self._printed[job_id] = self._printed.get(job_id, 0) + len(rest)
+    def _show(self, job_id: str, text: str, at: int) -> None:
+        """Prints the text, which begins at that place of its source, without what has been printed before."""
+        before = self._printed.get(job_id, 0)
+        if self._reader is not None:
+            at = self._read
+            self._read += len(text)
+        fresh = text[max(0, before - at) :]
+        if fresh:
+            click.echo(fresh, nl=False)
+        self._printed[job_id] = max(before, at + len(text))
+
+    def _let_go(self) -> None:
+        if self._reader is not None:
+            self._reader.close()
+        self._reader, self._read = None, 0
 
     def _say(self, job: dict[str, Any]) -> None:
         where = phase(job)

@@ -11,7 +11,8 @@ import click
 from raysail.api.errors import StatusError, is_not_found
 from raysail.api.resources import PODS, RAY_JOBS
 from raysail.cli.connection import Api
-from raysail.cli.following import Follower, kept_log, outcome
+from raysail.cli.driver_log import kept_log
+from raysail.cli.following import Follower, outcome
 from raysail.cli.objects import namespace_option
 
 
