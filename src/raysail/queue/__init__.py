@@ -20,7 +20,8 @@ def register(manager: Manager, settings: QueueSettings) -> None:
     from raysail.queue.controllers.references import register_references
     from raysail.queue.controllers.workload import WorkloadController
     from raysail.queue.jobs import KINDS
-    from raysail.queue.jobs.reconciler import JobReconciler, Jobs
+    from raysail.queue.jobs.reconciler import JobReconciler
+    from raysail.queue.jobs.shared import Jobs
     from raysail.queue.scheduler import Scheduler
 
     cache = QueueCache(manager, settings)

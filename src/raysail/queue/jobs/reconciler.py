@@ -15,17 +15,15 @@ import msgspec
 
 from raysail.api import conditions
 from raysail.api.errors import StatusError, is_already_exists, is_not_found
-from raysail.api.kueue import Workload, WorkloadPriorityClass, names
+from raysail.api.kueue import Workload, names
 from raysail.api.meta import owner_reference, parse_time
-from raysail.api.resources import PRIORITY_CLASSES, WORKLOAD_PRIORITY_CLASSES, WORKLOADS
-from raysail.api.scheduling import PriorityClass
+from raysail.api.resources import WORKLOADS
 from raysail.kube.client import Propagation
 from raysail.kube.controller import Controller
-from raysail.kube.informer import Informer, Key
-from raysail.kube.manager import Manager
+from raysail.kube.informer import Key
 from raysail.queue import status as transitions
-from raysail.queue.cache import QueueCache
 from raysail.queue.jobs.kind import InvalidJobError, Job, JobKind, JsonObject, Step
+from raysail.queue.jobs.shared import Jobs, group_of
 from raysail.queue.jobs.workloads import (
     FINALIZER,
     MissingPriorityClassError,
@@ -34,74 +32,17 @@ from raysail.queue.jobs.workloads import (
     matches_pod_sets,
     prebuilt_name,
     priority_of,
+    readiness,
 )
 from raysail.queue.outcomes import cut
 from raysail.queue.podset import PodSetConflictError, infos_of_admission, infos_of_workload
-from raysail.queue.settings import QueueSettings
 from raysail.queue.workload import has_reservation, is_active, is_admitted, is_finished
 from raysail.queue.writes import StatusWriter, merge_patch
 
 logger = logging.getLogger(__name__)
 
-MAX_NESTING: Final = 10
 _AGAIN_SECONDS: Final = 0.02
 MULTIKUEUE: Final = "kueue.x-k8s.io/multikueue"
-
-
-class Jobs:
-    """What reconcilers of all kinds share: informers of every kind (to find ancestors), priority classes, writers."""
-
-    def __init__(self, manager: Manager, cache: QueueCache, settings: QueueSettings, kinds: Iterable[JobKind]) -> None:
-        self.manager = manager
-        self.cache = cache
-        self.settings = settings
-        self.kinds: dict[tuple[str, str], JobKind] = {}
-        self.informers: dict[tuple[str, str], Informer[Job]] = {}
-        for kind in kinds:
-            key = (kind.resource.group, kind.resource.kind)
-            self.kinds[key] = kind
-            self.informers[key] = manager.informer(
-                kind.resource, Job, {"owner_uid": _by_owner_uid, "prebuilt": _by_prebuilt}, optional=True
-            )
-        self.workload_classes = manager.informer(WORKLOAD_PRIORITY_CLASSES, WorkloadPriorityClass)
-        self.pod_classes = manager.informer(PRIORITY_CLASSES, PriorityClass, optional=True)
-        self.workload_writer = StatusWriter(manager.client, WORKLOADS, cache.workloads)
-
-    def default_class(self) -> PriorityClass | None:
-        """The global default PriorityClass; of several the lowest."""
-        found = [each for each in self.pod_classes.list() if each.global_default]
-        return min(found, key=lambda each: each.value, default=None)
-
-    def ancestor(self, job: Job) -> tuple[JobKind, Job] | None:
-        """The topmost owner whose Workload decides about this job. Raises InvalidJobError where owners go on without end."""
-        top: tuple[JobKind, Job] | None = None
-        current = job
-        seen = {job.metadata.uid}
-        while True:
-            owner = current.metadata.controller_owner()
-            if owner is None:
-                return top
-            key = (owner.api_version.partition("/")[0] if "/" in owner.api_version else "", owner.kind)
-            informer = self.informers.get(key)
-            parent = informer.get(job.metadata.namespace, owner.name) if informer is not None else None
-            if parent is None or parent.metadata.uid != owner.uid or parent.metadata.uid in seen:
-                return top
-            if self.settings.manage_jobs_without_queue_name or parent.queue_name:
-                top = self.kinds[key], parent
-            seen.add(parent.metadata.uid)
-            current = parent
-            if len(seen) > MAX_NESTING:
-                raise InvalidJobError(f"Terminated search for Kueue-managed Job because ancestor depth exceeded limit of {MAX_NESTING}")
-
-
-def _by_owner_uid(job: Job) -> Iterable[str]:
-    owner = job.metadata.controller_owner()
-    return (owner.uid,) if owner is not None else ()
-
-
-def _by_prebuilt(job: Job) -> Iterable[Key]:
-    name = prebuilt_name(job)
-    return ((job.metadata.namespace, name),) if name else ()
 
 
 class JobReconciler:
@@ -134,7 +75,7 @@ class JobReconciler:
         for job in self.informer.by_index("prebuilt", obj.metadata.key) if obj is not None else ():
             self.controller.enqueue(job.metadata.key)
         for owner in obj.metadata.owner_references or () if obj is not None else ():
-            if owner.kind == self.kind.resource.kind and _group(owner.api_version) == self.kind.resource.group:
+            if owner.kind == self.kind.resource.kind and group_of(owner.api_version) == self.kind.resource.group:
                 self.controller.enqueue((obj.metadata.namespace, owner.name))  # type: ignore[union-attr]
             for child in self.informer.by_index("owner_uid", owner.uid):
                 self.controller.enqueue(child.metadata.key)
@@ -238,7 +179,8 @@ class JobReconciler:
             each
             for each in found
             if any(
-                o.kind == kind.resource.kind and _group(o.api_version) == kind.resource.group for o in each.metadata.owner_references or ()
+                o.kind == kind.resource.kind and group_of(o.api_version) == kind.resource.group
+                for o in each.metadata.owner_references or ()
             )
         ]
 
@@ -563,24 +505,6 @@ class JobReconciler:
 
 class _LookAgain(Exception):  # noqa: N818 - it is no error: the world has changed under a reconcile, which starts over
     """Something was done that makes what was read before untrue."""
-
-
-def readiness(workload: Workload, *, ready: bool) -> tuple[bool, str, str]:
-    """The condition PodsReady: (value, reason, message)."""
-    waiting = "Not all pods are ready or succeeded"
-    if not is_admitted(workload):
-        return False, "WaitForStart", waiting
-    present = conditions.find(workload.status.conditions, "PodsReady")
-    if ready:
-        recovered = present is not None and present.reason in ("WaitForRecovery", "Recovered")
-        return True, "Recovered" if recovered else "Started", "All pods reached readiness and the workload is running"
-    if present is not None and (present.status == "True" or present.reason == "WaitForRecovery"):
-        return False, "WaitForRecovery", "At least one pod has failed, waiting for recovery"
-    return False, "WaitForStart", waiting
-
-
-def _group(api_version: str) -> str:
-    return api_version.partition("/")[0] if "/" in api_version else ""
 
 
 def _key(workload: Workload) -> str:

@@ -12,6 +12,7 @@ from typing import Any, Final
 
 import msgspec
 
+from raysail.api import conditions
 from raysail.api.kueue import Workload, WorkloadPriorityClass, names
 from raysail.api.meta import owner_reference
 from raysail.api.scheduling import PriorityClass
@@ -177,3 +178,17 @@ def _running_pod_sets(workload: Workload, stored: list[JsonObject], flavors: Map
     except (KeyError, PodSetConflictError, MissingFlavorError):
         return None  # what runs cannot be told; then only the plain pod sets count
     return running
+
+
+def readiness(workload: Workload, *, ready: bool) -> tuple[bool, str, str]:
+    """The condition PodsReady: (value, reason, message)."""
+    waiting = "Not all pods are ready or succeeded"
+    if not is_admitted(workload):
+        return False, "WaitForStart", waiting
+    present = conditions.find(workload.status.conditions, "PodsReady")
+    if ready:
+        recovered = present is not None and present.reason in ("WaitForRecovery", "Recovered")
+        return True, "Recovered" if recovered else "Started", "All pods reached readiness and the workload is running"
+    if present is not None and (present.status == "True" or present.reason == "WaitForRecovery"):
+        return False, "WaitForRecovery", "At least one pod has failed, waiting for recovery"
+    return False, "WaitForStart", waiting
