@@ -63,7 +63,7 @@ async def operator(api: ApiProcess, group: dict[str, Any], dashboard_port: int, 
         **(group.get("env") or {}),
         "HTTP_PROXY": f"http://127.0.0.1:{dashboard_port}",
         "NO_PROXY": "127.0.0.1,localhost",
-        "PYTHONPATH": str(ROOT),
+        "PYTHONPATH": f"{ROOT / 'src'}:{ROOT}",
     }
     command = [sys.executable, "-m", "tests.conformance.ray_operator", "--kubeconfig", str(api.kubeconfig()), *flags]
     with (api.folder / f"operator-{name}.log").open("ab") as log:

@@ -11,6 +11,7 @@ from raysail.ray.addresses import addresses_of_services
 from raysail.ray.cluster.controller import ClusterController
 from raysail.ray.cronjob.controller import CronJobController
 from raysail.ray.job.controller import JobController
+from raysail.ray.metrics import RayMetrics
 from raysail.ray.network.controller import NetworkPolicyController
 from raysail.ray.service.controller import ServiceController
 from raysail.ray.settings import FeatureGates, RaySettings
@@ -32,3 +33,4 @@ def register(manager: Manager, settings: RaySettings) -> None:
     jobs = JobController(manager, settings, addresses)
     manager.add(jobs.controller)
     manager.add_service("ray jobs", jobs.follower.run)
+    manager.add_metrics(RayMetrics(manager).lines)
