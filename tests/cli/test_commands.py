@@ -127,3 +127,16 @@ def test_submit_dry_run_shows_the_job_and_stores_nothing(cli: Cli, tmp_path: Pat
     assert (worker["replicas"], worker["template"]["spec"]["containers"][0]["resources"]["limits"]["nvidia.com/gpu"]) == (2, "1")
     assert "No jobs yet" not in cli("get", "rayjobs", "--no-headers")
     assert not list(cli.home.packages.iterdir())
+
+
+def test_a_queue_configuration_that_would_hold_jobs_for_ever_is_refused(tmp_path: Path) -> None:
+    config = tmp_path / "config.yaml"
+    document = {
+        "apiVersion": "config.kueue.x-k8s.io/v1beta2",
+        "kind": "Configuration",
+        "integrations": {"frameworks": ["batch/job", "pod"]},
+    }
+    config.write_text(yaml.safe_dump(document))
+    fresh = Cli(Home(tmp_path / "home"))
+    assert "names pod, which this raysail does not queue yet" in fresh("up", "--queue-config", str(config), code=1)
+    assert "names pod" not in fresh("status", code=3)  # nothing was kept of it

@@ -36,7 +36,7 @@ def run_apiserver(home: Home) -> None:
                 pki=home.pki,
                 admin_tokens=(token,),
                 service_cidr=addresses.services,
-                queue_admission=_queue_admission(settings),
+                queue_admission=queue_admission(settings),
             )
         )
     except SocketInUseError as error:
@@ -45,18 +45,25 @@ def run_apiserver(home: Home) -> None:
         ) from error
 
 
-def _queue_admission(settings: Settings) -> AdmissionSettings:
-    """What the API holds back at a job's creation must be what the controllers then queue: the same file says both."""
-    from raysail.api.kueue.admission.settings import AdmissionSettings
+def queue_admission(settings: Settings) -> AdmissionSettings:
+    """What the API holds back at a job's creation must be what the controllers then queue: the same file says both. Raises InstanceError."""
+    from raysail.api.kueue.admission.settings import SERVED_FRAMEWORKS, AdmissionSettings
     from raysail.operator.documents import read_document
     from raysail.operator.settings import SettingsError
 
     if not settings.queue_config:
         return AdmissionSettings()
     try:
-        return AdmissionSettings.from_configuration(read_document(Path(settings.queue_config)))
+        found = AdmissionSettings.from_configuration(read_document(Path(settings.queue_config)))
     except (SettingsError, SelectorError) as error:
         raise InstanceError(f"--queue-config: {error}") from error
+    # What is held back at its creation and then served by nobody would wait for ever.
+    if unserved := sorted(found.frameworks - SERVED_FRAMEWORKS):
+        raise InstanceError(
+            f"{settings.queue_config}: integrations.frameworks names {', '.join(unserved)}, which this raysail does not queue yet; "
+            f"it queues {', '.join(sorted(SERVED_FRAMEWORKS))}"
+        )
+    return found
 
 
 def _prepared(home: Home) -> Settings:

@@ -64,8 +64,9 @@ def up(
     home.prepare()
     slot = addresses.claim(home, asked.slot).slot
     settings = replace(asked, slot=slot)
-    home.write_settings(settings)
     _check_nodes(settings)
+    _check_queue_config(settings)
+    home.write_settings(settings)
     supervisor = _start_supervisor(home)
     try:
         # What takes a moment to find out is found out while the API starts.
@@ -112,6 +113,12 @@ def _check_nodes(settings: Settings) -> None:
         parse_nodes(settings.nodes)
     except NodesError as error:
         raise click.BadParameter(str(error), param_hint="--nodes") from error
+
+
+def _check_queue_config(settings: Settings) -> None:
+    from raysail.cli.components import queue_admission
+
+    queue_admission(settings)
 
 
 def _start_supervisor(home: Home) -> Process:

@@ -39,7 +39,7 @@ def files(folder: Path, group: str) -> Iterator[Path]:
 
 def cases(path: Path) -> Iterator[Case]:
     """All cases of a file."""
-    opened = gzip.open(path, "rt") if path.suffix == ".gz" else path.open()
+    opened = gzip.open(path, "rt") if path.suffix == ".gz" else path.open()  # noqa: SIM115 - closed by the `with` below, whichever it is
     test = path.name.split(".jsonl")[0]
     fixtures: Json = {}
     with opened as lines:
