@@ -22,7 +22,9 @@ pytestmark = pytest.mark.conformance
 def run(suite: str, *arguments: str) -> tuple[int, int, int, str]:
     """(passed, failed, skipped, output)."""
     if not FOLDER.is_dir():
-        pytest.skip(f"{FOLDER.name} is not here: the recordings of what the real systems did are kept outside of the repository (CONFORMANCE names their folder)")
+        pytest.skip(
+            f"{FOLDER.name} is not here: the recordings of what the real systems did are kept outside of the repository (CONFORMANCE names their folder)"
+        )
     command = [sys.executable, "-m", f"tests.conformance.{suite}", *arguments]
     done = subprocess.run(command, cwd=ROOT, env=os.environ | {"CONFORMANCE": str(FOLDER)}, capture_output=True, text=True, check=False)
     found = re.findall(r"(\d+) passed, (\d+) failed, (\d+) skipped", done.stdout)
