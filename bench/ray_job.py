@@ -27,6 +27,7 @@ from raysail.instance.processes import wait_until
 
 LIMIT_SECONDS = 120.0
 LINE = "first user line"
+CLUSTER = "joins"
 STAGES = ("admitted", "head Pod started", "head answers", "job submitted", "first line")
 
 
@@ -121,7 +122,7 @@ def _worker(home: Home) -> tuple[float, float]:
     if not wait_until(lambda: len(_nodes(api, "ALIVE")) == 1, LIMIT_SECONDS, 0.1):
         raise TimeoutError("the head did not start")
     patch = {"spec": {"workerGroupSpecs": [_workers(1)]}}
-    api.merge(RAY_CLUSTERS.path("default", "bench"), patch)
+    api.merge(RAY_CLUSTERS.path("default", CLUSTER), patch)
     created = _until(lambda: bool(_workers_of(api)), "a worker's Pod")
     joined = _until(lambda: len(_nodes(api, "ALIVE")) == 2, "the worker in the GCS")
     uid = _workers_of(api)[0]["metadata"]["uid"]
@@ -141,7 +142,7 @@ def _until(condition: Callable[[], bool], what: str) -> float:
 def _cluster() -> dict[str, Any]:
     head = {"rayStartParams": {}, "template": _template("ray-head")}
     spec = {"headGroupSpec": head, "workerGroupSpecs": [_workers(0)]}
-    return {"apiVersion": RAY_CLUSTERS.api_version, "kind": RAY_CLUSTERS.kind, "metadata": {"name": "bench"}, "spec": spec}
+    return {"apiVersion": RAY_CLUSTERS.api_version, "kind": RAY_CLUSTERS.kind, "metadata": {"name": CLUSTER}, "spec": spec}
 
 
 def _workers(replicas: int) -> dict[str, Any]:
@@ -154,13 +155,13 @@ def _template(name: str) -> dict[str, Any]:
 
 
 def _workers_of(api: Api) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = api.list(PODS, "default", labelSelector="ray.io/cluster=bench,ray.io/node-type=worker")
+    found: list[dict[str, Any]] = api.list(PODS, "default", labelSelector=f"ray.io/cluster={CLUSTER},ray.io/node-type=worker")
     return found
 
 
 def _nodes(api: Api, state: str) -> list[dict[str, Any]]:
     """The cluster's nodes in that state, from Ray's state API."""
-    found = job_server(api, "default", "bench")
+    found = job_server(api, "default", CLUSTER)
     if found is None:
         return []
     address, token = found
