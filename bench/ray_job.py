@@ -19,7 +19,7 @@ from typing import Any
 from bench.figure import Figure
 from bench.instance import instance
 from raysail.api.errors import StatusError
-from raysail.api.resources import PODS, RAY_CLUSTERS, RAY_JOBS, WORKLOADS
+from raysail.api.resources import NAMESPACES, PODS, RAY_CLUSTERS, RAY_JOBS, WORKLOADS
 from raysail.cli.connection import Api
 from raysail.cli.following import job_server
 from raysail.instance.home import Home
@@ -28,6 +28,8 @@ from raysail.instance.processes import wait_until
 LIMIT_SECONDS = 120.0
 LINE = "first user line"
 CLUSTER = "joins"
+PLACE = "bench"
+"""A namespace without a queue: a queued cluster that changes its size starts anew (Kueue)."""
 STAGES = ("admitted", "head Pod started", "head answers", "job submitted", "first line")
 
 
@@ -118,11 +120,12 @@ def _reached(api: Api, name: str) -> set[str]:
 def _worker(home: Home) -> tuple[float, float]:
     """(seconds from a worker's Pod to ALIVE, seconds from its raylet's death to DEAD), both as Ray's GCS says."""
     api = Api(home)
-    api.create(RAY_CLUSTERS, _cluster(), "default")
+    api.create(NAMESPACES, {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": PLACE}})
+    api.create(RAY_CLUSTERS, _cluster(), PLACE)
     if not wait_until(lambda: len(_nodes(api, "ALIVE")) == 1, LIMIT_SECONDS, 0.1):
         raise TimeoutError("the head did not start")
     patch = {"spec": {"workerGroupSpecs": [_workers(1)]}}
-    api.merge(RAY_CLUSTERS.path("default", CLUSTER), patch)
+    api.merge(RAY_CLUSTERS.path(PLACE, CLUSTER), patch)
     created = _until(lambda: bool(_workers_of(api)), "a worker's Pod")
     joined = _until(lambda: len(_nodes(api, "ALIVE")) == 2, "the worker in the GCS")
     uid = _workers_of(api)[0]["metadata"]["uid"]
@@ -155,13 +158,13 @@ def _template(name: str) -> dict[str, Any]:
 
 
 def _workers_of(api: Api) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = api.list(PODS, "default", labelSelector=f"ray.io/cluster={CLUSTER},ray.io/node-type=worker")
+    found: list[dict[str, Any]] = api.list(PODS, PLACE, labelSelector=f"ray.io/cluster={CLUSTER},ray.io/node-type=worker")
     return found
 
 
 def _nodes(api: Api, state: str) -> list[dict[str, Any]]:
     """The cluster's nodes in that state, from Ray's state API."""
-    found = job_server(api, "default", CLUSTER)
+    found = job_server(api, PLACE, CLUSTER)
     if found is None:
         return []
     address, token = found
