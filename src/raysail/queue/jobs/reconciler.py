@@ -1,7 +1,8 @@
 """Holding jobs back: each job of a registered kind gets a Workload, runs while that is admitted, and is suspended when it is not.
 
 One reconcile looks at one job and does the next step. Every write to a job carries the resourceVersion it was computed from.
-Source: Kueue pkg/controller/jobframework/reconciler.go (ReconcileGenericJob); order of steps, events and texts as there.
+Source: Kueue pkg/controller/jobframework/reconciler.go (ReconcileGenericJob); order of steps, events and texts as there. A little
+over 500 lines: the steps read as one list in Kueue's order; the upkeep of the Workload is the seam at which it will be cut.
 """
 
 from __future__ import annotations
