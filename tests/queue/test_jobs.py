@@ -10,10 +10,11 @@ import pytest
 
 from raysail.api.kueue import Workload
 from raysail.api.kueue.admission import SERVED_FRAMEWORKS
+from raysail.api.kueue.workloadname import workload_name
 from raysail.queue.jobs import KINDS
 from raysail.queue.jobs.batch_job import ended_indexes
 from raysail.queue.jobs.kind import Job
-from raysail.queue.jobs.workloads import construct, matches, workload_name
+from raysail.queue.jobs.workloads import construct, matches
 from raysail.queue.podset import PodSetConflictError, PodSetInfo, infos_of_workload
 from raysail.queue.settings import QueueSettings
 

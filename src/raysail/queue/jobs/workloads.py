@@ -6,7 +6,6 @@ Source: Kueue pkg/controller/jobframework/workload_names.go, utils.go, reconcile
 from __future__ import annotations
 
 import copy
-import hashlib
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 
@@ -14,6 +13,7 @@ import msgspec
 
 from raysail.api import conditions
 from raysail.api.kueue import Workload, WorkloadPriorityClass, names
+from raysail.api.kueue.workloadname import MAX_NAME, MAX_SHORT_NAME, workload_name
 from raysail.api.meta import owner_reference
 from raysail.api.scheduling import PriorityClass
 from raysail.queue.jobs.kind import Job, JobKind, JsonObject
@@ -22,22 +22,15 @@ from raysail.queue.workload import has_reservation, is_admitted
 from raysail.queue.world import Flavor
 
 FINALIZER: Final = "kueue.x-k8s.io/resource-in-use"
-MAX_NAME: Final = 253
-_HASH_LENGTH: Final = 5
-
-
-def workload_name(kind: str, group: str, name: str, uid: str, extra: str = "", *, longest: int = MAX_NAME) -> str:
-    """`<kind>-<name>-<hash>`: the same for the same job, in every process."""
-    prefix = f"{kind.lower()}-{name}"[: longest - 1 - _HASH_LENGTH]
-    text = "\n".join([kind, group, name, uid, *([extra] if extra else [])])
-    return f"{prefix}-{hashlib.sha1(text.encode()).hexdigest()[:_HASH_LENGTH]}"  # noqa: S324 - Kueue's names, not security
 
 
 def name_for(kind: JobKind, job: Job, *, short: bool = False) -> str:
     """The name of the Workload of this job; an elastic one's has its generation in it."""
     extra = str(job.metadata.generation) if job.annotations.get(names.ELASTIC_JOB_ANNOTATION) == "true" else ""
     resource = kind.resource
-    return workload_name(resource.kind, resource.group, job.metadata.name, job.metadata.uid, extra, longest=63 if short else MAX_NAME)
+    return workload_name(
+        resource.kind, resource.group, job.metadata.name, job.metadata.uid, extra, longest=MAX_SHORT_NAME if short else MAX_NAME
+    )
 
 
 def pod_sets_of(kind: JobKind, job: Job) -> list[JsonObject]:
