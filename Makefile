@@ -11,7 +11,7 @@ SUITE ?= api
 CONFORMANCE ?= ../shared/conformance
 K ?=
 
-.PHONY: help setup demo test test-fast lint format bench conformance requirements clean
+.PHONY: help setup demo test test-fast lint format bench conformance envtest requirements clean
 
 help: ## These lines
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -42,6 +42,9 @@ test: lint ## All tests, fast ones first
 
 conformance: setup ## SUITE=api|ray|queue|kueue [CONFORMANCE=DIR] [K=filter]: against what the real systems did
 	@CONFORMANCE="$(CONFORMANCE)" $(PY) -m tests.conformance.$(SUITE) $(if $(K),-k "$(K)")
+
+envtest: ## A real etcd, kube-apiserver, kube-controller-manager and kube-scheduler from Go modules; prints their folder (needs Go)
+	@python3 tools/envtest/build.py
 
 bench: setup ## The speed goals: figure and target each; writes docs/performance.md
 	@$(PY) -m bench
