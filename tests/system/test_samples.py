@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 import yaml
 
-from raysail.api.resources import NAMESPACES, PODS, RAY_CLUSTERS, RAY_JOBS
+from raysail.api.resources import NAMESPACES, PODS, RAY_CLUSTERS, RAY_JOBS, SERVICES
 from raysail.instance.processes import wait_until
 from tests.system.instance import Instance, instance
 
@@ -52,29 +52,49 @@ def delete(up: Instance, name: str) -> None:
     assert wait_until(lambda: not up.api.list(PODS, PLACE), 90, 0.2), up.run("get", "pods", "-n", PLACE).stdout
 
 
-def test_ray_cluster_sample(up: Instance) -> None:
-    apply(up, "ray-cluster-sample")
+@pytest.mark.parametrize("name", ["ray-cluster-sample", "ray-cluster-complete", "ray-cluster-overwrite-command"])
+def test_ray_cluster(up: Instance, name: str) -> None:
+    apply(up, name)
 
     def ready() -> bool:
-        status = up.api.get(RAY_CLUSTERS, "raycluster-kuberay", PLACE).get("status") or {}
-        return bool(status.get("state") == "ready" and status.get("readyWorkerReplicas") == 1)
+        clusters = [cluster.get("status") or {} for cluster in up.api.list(RAY_CLUSTERS, PLACE)]
+        return [(s.get("state"), s.get("readyWorkerReplicas"), s.get("desiredWorkerReplicas")) for s in clusters] == [("ready", 1, 1)]
 
-    assert wait_until(ready, 120, 0.2), up.run("get", "pods", "-n", PLACE).stdout + up.logs()
-    delete(up, "ray-cluster-sample")
+    assert wait_until(ready, 120, 0.2), up.run("get", "rayclusters,pods", "-n", PLACE).stdout + up.logs()
+    delete(up, name)
 
 
-def test_ray_job_sample(up: Instance, tmp_path: Path) -> None:
-    installs = [sys.executable, "-m", "pip", "download", "-q", "--no-deps", "-d", str(tmp_path), "requests==2.26.0"]
+@pytest.fixture(scope="module")
+def package_index(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """The job samples' runtime environments install packages with pip."""
+    folder = tmp_path_factory.mktemp("download")
+    installs = [sys.executable, "-m", "pip", "download", "-q", "--no-deps", "-d", str(folder), "requests==2.26.0"]
     if subprocess.run(installs, capture_output=True, check=False).returncode != 0:
-        pytest.skip("the sample's runtime environment installs packages with pip, which needs a package index in reach")
-    apply(up, "ray-job-sample")
+        pytest.skip("the samples' runtime environments install packages with pip, which needs a package index in reach")
+
+
+@pytest.mark.usefixtures("package_index")
+@pytest.mark.parametrize(
+    ("name", "job", "says"),
+    [
+        ("ray-job-sample", "rayjob-sample", "test_counter got 5"),
+        ("ray-job-custom-head-svc", "rayjob-sample", "test_counter got 5"),
+        ("ray-job-resources", "rayjob-sample", ""),
+        ("ray-job-shutdown", "rayjob-sample-shutdown", "test_counter got 5"),
+    ],
+)
+def test_ray_job(up: Instance, name: str, job: str, says: str) -> None:
+    apply(up, name)
 
     def ended() -> bool:
-        status = up.api.get(RAY_JOBS, "rayjob-sample", PLACE).get("status") or {}
+        status = up.api.get(RAY_JOBS, job, PLACE).get("status") or {}
         return status.get("jobDeploymentStatus") in ("Complete", "Failed")
 
-    assert wait_until(ended, 240, 0.5), up.run("describe", "rayjob", "rayjob-sample", "-n", PLACE).stdout + up.logs()
-    assert up.api.get(RAY_JOBS, "rayjob-sample", PLACE)["status"]["jobStatus"] == "SUCCEEDED"
-    output = up.run("logs", "-n", PLACE, "rayjob-sample").stdout
-    assert "test_counter got 5" in output
-    delete(up, "ray-job-sample")
+    assert wait_until(ended, 240, 0.5), up.run("describe", "rayjob", job, "-n", PLACE).stdout + up.logs()
+    assert up.api.get(RAY_JOBS, job, PLACE)["status"]["jobStatus"] == "SUCCEEDED", up.run("logs", "-n", PLACE, job, check=False).stdout
+    assert says in up.run("logs", "-n", PLACE, job).stdout
+    if name == "ray-job-custom-head-svc":
+        assert up.api.get(SERVICES, "custom-ray-head-service-name", PLACE)["spec"]["ports"]
+    if name == "ray-job-shutdown":
+        assert wait_until(lambda: not up.api.list(RAY_CLUSTERS, PLACE), 60, 0.2), "shutdownAfterJobFinishes leaves the cluster"
+    delete(up, name)
