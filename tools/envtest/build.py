@@ -102,7 +102,6 @@ def build(go: str, folder: Path) -> None:
             go,
             "build",
             "-mod=readonly",
-            "-trimpath",
             "-ldflags",
             stamp(kubernetes_version()),
             "-o",
