@@ -60,7 +60,11 @@ class Step:
 
 
 class InvalidJobError(Exception):
-    """The job cannot be turned into a Workload; the message says why."""
+    """The job cannot be turned into a Workload as it is; the message says why. `told`: in an event, too."""
+
+    def __init__(self, message: str, *, told: bool = True) -> None:
+        super().__init__(message)
+        self.told = told
 
 
 class JobKind:
@@ -70,8 +74,16 @@ class JobKind:
     """Name in the configuration's integrations.frameworks."""
     resource: Resource
     never_finishes = False
+    top_level = False
+    """Whether it stands for itself whoever owns it."""
+    label_selector = ""
+    """Which objects of the kind the queue looks at; all when empty."""
 
     # what is it doing?
+
+    def leaving(self, job: Job) -> bool:
+        """Whether it is being deleted."""
+        return job.metadata.deletion_timestamp is not None
 
     def suspended(self, job: Job) -> bool:
         """Whether it is told not to run."""
@@ -92,6 +104,10 @@ class JobKind:
     def skip(self, job: Job) -> bool:
         """Whether the queue has nothing to do with it in spite of its queue name."""
         return False
+
+    def follows_queue_name(self, job: Job) -> bool:
+        """Whether its waiting Workload goes to the queue that the job names now."""
+        return True
 
     def on_hold(self, job: Job) -> bool:
         """Whether it waits for its user, and should hold no quota meanwhile."""

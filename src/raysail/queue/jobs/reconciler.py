@@ -65,11 +65,23 @@ class JobReconciler:
         """Jobs whose priority class does not exist: they are looked at again when a class appears."""
         label = f"{resource.kind}.{resource.group}" if resource.group else resource.kind
         self.controller = Controller(f"{resource.kind.lower()}-queue", self.reconcile, jobs.settings.parallel(label, 5))
-        self.controller.watches(self.informer)
+        self.controller.watches(self.informer, self.keys_of)
         self.cache.workloads.on_change(self._workload_changed)
         jobs.workload_classes.on_change(lambda old, _: self._class_appeared(old is None))
         jobs.pod_classes.on_change(lambda old, _: self._class_appeared(old is None))
         jobs.manager.add(self.controller)
+
+    def keys_of(self, job: Job) -> Iterable[Key]:
+        """What is to be looked at when this object changes; jobs of several objects have one key for all of them."""
+        return (job.metadata.key,)
+
+    def key_of(self, job: Job) -> Key:
+        """The key under which this job is loaded."""
+        return job.metadata.key
+
+    def load(self, key: Key) -> Job | None:
+        """The job with that key as it is now."""
+        return self.informer.get(*key)
 
     def _workload_changed(self, old: Workload | None, new: Workload | None) -> None:
         obj = new if new is not None else old
@@ -88,16 +100,21 @@ class JobReconciler:
 
     async def reconcile(self, key: Key) -> float | None:
         """The next step for this job."""
-        job = self.informer.get(*key)
+        job = self.load(key)
         if job is not None and self.kind.skip(job):
             return None
-        if job is None or job.metadata.deletion_timestamp is not None:
+        if job is None or self.kind.leaving(job):
             await self._finalize_workloads(key)
+            if job is not None:
+                await self._let_go(job)
             return None
         try:
             return await self._step(job)
         except InvalidJobError as error:
-            self._say(job, "Warning", "ErrWorkloadCompose", str(error))
+            if error.told:
+                self._say(job, "Warning", "ErrWorkloadCompose", str(error))
+            else:
+                logger.info("%s %s/%s: %s", self.kind.resource.kind, *key, error)
             return None
         except MissingPriorityClassError as error:
             logger.info("%s %s/%s: %s", self.kind.resource.kind, *key, error)
@@ -113,7 +130,7 @@ class JobReconciler:
         labels = self.cache.world.namespaces.get(job.metadata.namespace)
         if labels is None or not self.settings.managed_jobs_namespace_selector.matches(labels):
             return None
-        ancestor = self.jobs.ancestor(job)
+        ancestor = None if self.kind.top_level else self.jobs.ancestor(job)
         if not job.queue_name:
             if ancestor is None and not self.settings.manage_jobs_without_queue_name:
                 return None
@@ -125,12 +142,15 @@ class JobReconciler:
         if job.spec.get("managedBy") == MULTIKUEUE:
             return None
         workload = await self._ensure_workload(job)
+        if workload is not None and await self._tell_more(job, workload):
+            return None
         if workload is not None and is_finished(workload):
+            await self._let_go(job)
             self._say(job, "Normal", "FinishedWorkload", f"Workload '{_key(workload)}' is declared finished")
             await self._drop_finalizer(workload)
             return None
         if workload is not None and workload.metadata.deletion_timestamp is not None:
-            await self._stop(job, workload, "Workload is deleted")
+            await self._stop(job, workload, "Workload is deleted", "WorkloadDeleted")
             await self._drop_finalizer(workload)
             return None
         if self.kind.on_hold(job):
@@ -145,6 +165,7 @@ class JobReconciler:
                 reason = "Succeeded" if ended.success else "Failed"
                 await self._change(workload, lambda w, s: transitions.finish(s, reason, ended.message, self._now, w.metadata.generation))
                 self._say(job, "Normal", "FinishedWorkload", f"Workload '{_key(workload)}' is declared finished")
+            await self._let_go(job)
             return None
         if workload is None:
             await self._create_workload(job)
@@ -198,17 +219,17 @@ class JobReconciler:
         if self.kind.suspended(job):
             if is_admitted(workload):
                 await self._start(job, workload)
-            elif workload.spec.queue_name != job.queue_name:
+            elif workload.spec.queue_name != job.queue_name and self.kind.follows_queue_name(job):
                 await self.workloads.patch(workload, {"spec": {"queueName": job.queue_name or None}})
             return None
         if not is_admitted(workload) and job.annotations.get(names.ELASTIC_JOB_ANNOTATION) != "true":
-            await self._stop(job, workload, "Not admitted by cluster queue")
+            await self._stop(job, workload, "Not admitted by cluster queue", "NotAdmitted")
         return None
 
     async def _leave(self, job: Job, workload: Workload, reason: str, message: str) -> float | None:
         """Evicted: the job stops, then the quota is given back; a deactivated job is deleted when its time is over."""
-        await self._stop(job, workload, message)
-        current = self.informer.get(*job.metadata.key)
+        await self._stop(job, workload, message, f"WorkloadEvictedDueTo{reason}")
+        current = self.load(self.key_of(job))
         if has_reservation(workload) and current is not None and not self.kind.active(current):
 
             def give_back(w: Workload, status: dict[str, Any]) -> bool:
@@ -232,6 +253,7 @@ class JobReconciler:
             return left
         await self._delete(self.kind.resource, job, Propagation.BACKGROUND)
         self._say(job, "Normal", "Deleted", "Deleted job: deactivation retention period expired")
+        await self._let_go(job)
         return None
 
     async def _start(self, job: Job, workload: Workload) -> None:
@@ -244,7 +266,15 @@ class JobReconciler:
         if await self._apply(job, step) is not None and workload.status.admission is not None:
             self._say(job, "Normal", "Started", f"Admitted by clusterQueue {workload.status.admission.cluster_queue}")
 
-    async def _stop(self, job: Job, workload: Workload | None, message: str) -> None:
+    async def _let_go(self, job: Job) -> None:
+        """The queue has nothing more to do with the job: what was put on it for that time is taken off."""
+
+    async def _tell_more(self, job: Job, workload: Workload) -> bool:
+        """Conditions of the Workload that only this kind of job has; whether anything was written."""
+        return False
+
+    async def _stop(self, job: Job, workload: Workload | None, message: str, reason: str) -> None:
+        """`reason`: why, as kinds that end by it write it down (Kueue's StopReason)."""
         was_suspended = self.kind.suspended(job)
         for step in self.kind.stop(job, infos_of_workload(workload) if workload is not None else ()):
             written = await self._apply(job, step)
@@ -285,14 +315,7 @@ class JobReconciler:
         """The one Workload that stands for the job; others are deleted. Raises RuntimeError to look again after a deletion."""
         if prebuilt := prebuilt_name(job):
             return await self._prebuilt(job, prebuilt)
-        flavors = self.cache.world.flavors
-        match: Workload | None = None
-        others: list[Workload] = []
-        for each in self._owned(self.kind, job):
-            if match is None and matches(self.kind, job, each, flavors):
-                match = each
-            else:
-                others.append(each)
+        match, others = await self._find(job)
         suspended = self.kind.suspended(job)
         renew: Workload | None = None
         if (
@@ -310,7 +333,7 @@ class JobReconciler:
                 message = "Missing Workload; unable to restore pod templates"
             else:
                 message = "No matching Workload; restoring pod templates according to existent Workload"
-            await self._stop(job, only, message)
+            await self._stop(job, only, message, "NoMatchingWorkload")
         deleted = [each for each in others if await self._delete_workload(job, each)]
         if deleted:
             raise _LookAgain(f"deleted {len(deleted)} workloads of {self.kind.resource.kind} {job.metadata.namespace}/{job.metadata.name}")
@@ -320,6 +343,18 @@ class JobReconciler:
             match = await self._propagate(job, match)
         return match
 
+    async def _find(self, job: Job) -> tuple[Workload | None, list[Workload]]:
+        """The Workload that stands for the job, and those that claim to but do not."""
+        flavors = self.cache.world.flavors
+        match: Workload | None = None
+        others: list[Workload] = []
+        for each in self._owned(self.kind, job):
+            if match is None and matches(self.kind, job, each, flavors):
+                match = each
+            else:
+                others.append(each)
+        return match, others
+
     async def _prebuilt(self, job: Job, name: str) -> Workload | None:
         found = self.cache.workloads.get(job.metadata.namespace, name)
         if found is None:
@@ -327,28 +362,38 @@ class JobReconciler:
         owner = found.metadata.controller_owner()
         if owner is not None and owner.uid != job.metadata.uid:
             return None
-        if owner is None:
-            reference = owner_reference(
-                {
-                    "apiVersion": self.kind.resource.api_version,
-                    "kind": self.kind.resource.kind,
-                    "metadata": {"name": job.metadata.name, "uid": job.metadata.uid},
-                }
-            )
-            owners = [*msgspec.to_builtins(found.metadata.owner_references or []), reference]
-            labels = {names.JOB_UID_LABEL: job.metadata.uid}
-            found = await self.workloads.patch(found, {"metadata": {"ownerReferences": owners, "labels": labels}})
-            if found is None:
-                return None
-        if not is_finished(found) and not matches_pod_sets(self.kind, job, found, self.cache.world.flavors):
+        found = await self._adopt(job, found)
+        if found is None:
+            return None
+        if not is_finished(found) and not self._in_sync(job, found):
             message = "The prebuilt workload is out of sync with its user job"
             await self._change(found, lambda w, s: transitions.finish(s, "OutOfSync", message, self._now, w.metadata.generation))
             return None
         return found
 
+    async def _adopt(self, job: Job, workload: Workload) -> Workload | None:
+        """Makes the job the owner of a prebuilt Workload."""
+        if workload.metadata.controller_owner() is not None:
+            return workload
+        reference = owner_reference(
+            {
+                "apiVersion": self.kind.resource.api_version,
+                "kind": self.kind.resource.kind,
+                "metadata": {"name": job.metadata.name, "uid": job.metadata.uid},
+            }
+        )
+        owners = [*msgspec.to_builtins(workload.metadata.owner_references or []), reference]
+        labels = {names.JOB_UID_LABEL: job.metadata.uid}
+        adopted: Workload | None = await self.workloads.patch(workload, {"metadata": {"ownerReferences": owners, "labels": labels}})
+        return adopted
+
+    def _in_sync(self, job: Job, workload: Workload) -> bool:
+        """Whether a prebuilt Workload has the job's pod sets."""
+        return matches_pod_sets(self.kind, job, workload, self.cache.world.flavors)
+
     async def _renew(self, job: Job, workload: Workload) -> Workload | None:
         """A pending Workload follows the change of its suspended job."""
-        wanted = self._constructed(job)["spec"]
+        wanted = (await self._constructed(job))["spec"]
         if workload.spec.active is not None:
             wanted["active"] = workload.spec.active
         patch = merge_patch(msgspec.to_builtins(workload.spec), wanted)
@@ -400,7 +445,7 @@ class JobReconciler:
                 self._say(job, "Warning", "WorkloadPriorityClassNotFound", f'WorkloadPriorityClass "{error.name}" not found')
             raise
 
-    def _constructed(self, job: Job) -> JsonObject:
+    async def _constructed(self, job: Job) -> JsonObject:
         made = construct(
             self.kind,
             job,
@@ -416,11 +461,11 @@ class JobReconciler:
 
     async def _create_workload(self, job: Job) -> None:
         if prebuilt_name(job):
-            await self._stop(job, None, "missing workload")
+            await self._stop(job, None, "missing workload", "NoMatchingWorkload")
             return
         if self.kind.active(job) and job.annotations.get(names.ELASTIC_JOB_ANNOTATION) != "true":
             return  # its Pods must be gone first; the change of its status brings us back
-        made = self._constructed(job)
+        made = await self._constructed(job)
         try:
             answer = await self.client.create(WORKLOADS, made, job.metadata.namespace, field_manager="kueue-job-controller")
         except StatusError as error:
