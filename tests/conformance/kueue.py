@@ -9,26 +9,28 @@ from __future__ import annotations
 import argparse
 import importlib
 import os
+import pkgutil
 import sys
 import traceback
 from collections.abc import Callable
 from pathlib import Path
 
+from tests.conformance import decisions
 from tests.conformance.decisions.corpus import Case, cases, files
 
 Runner = Callable[[Case], list[str]]
 
-MODULES = ("scheduler", "preemption", "flavorassigner", "webhooks", "configuration")
-"""Runner modules under `decisions`; each serves one or several groups."""
-
 
 def runners() -> dict[str, dict[str, Runner]]:
-    """Group to test to runner."""
+    """Group to test to runner: of every module under `decisions` that has RUNNERS (for the group of its name, or by group)."""
     found: dict[str, dict[str, Runner]] = {}
-    for name in MODULES:
+    for found_module in pkgutil.iter_modules(decisions.__path__):
+        name = found_module.name
         module = importlib.import_module(f"tests.conformance.decisions.{name}")
-        served = module.RUNNERS
-        if served and isinstance(next(iter(served.values())), dict):
+        served = getattr(module, "RUNNERS", None)
+        if not served:
+            continue
+        if isinstance(next(iter(served.values())), dict):
             for group, tests in served.items():
                 found.setdefault(group, {}).update(tests)
         else:
