@@ -9,7 +9,7 @@ from raysail.kube.connection import ConnectionConfigError
 from raysail.kube.leader import LeadershipLostError
 from raysail.operator.arguments import parse
 from raysail.operator.process import main
-from raysail.operator.settings import SettingsError
+from raysail.operator.settings import RegistrationError, SettingsError
 
 
 def command(arguments: Sequence[str]) -> int:
@@ -21,7 +21,7 @@ def command(arguments: Sequence[str]) -> int:
         return 2
     try:
         main(settings)
-    except ConnectionConfigError as error:
+    except (ConnectionConfigError, RegistrationError) as error:
         print(f"raysail operator: {error}", file=sys.stderr)
         return 2
     except OSError as error:

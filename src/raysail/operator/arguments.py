@@ -1,7 +1,7 @@
 """The command line of the controllers process: our own flags, and KubeRay's under KubeRay's names.
 
 Flags are read as Go's flag package reads them: `--name=value` and `--name value`, one dash or two, booleans with or without a value. KubeRay's flags
-that mean nothing here (log encoders, client rate limits, batch schedulers) are accepted and named in a warning when they ask for something.
+that mean nothing here (log encoders, client rate limits, batch schedulers) and those of Kueue's load test are accepted and named in a warning when they ask for something.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from raysail.operator.documents import Section, read_document
 from raysail.operator.feature_gates import gate_faults
 from raysail.operator.queue_configuration import read_queue_configuration
 from raysail.operator.settings import QUEUE, RAY, LeaderSettings, OperatorSettings, SettingsError, parse_controllers
+from raysail.operator.webhook_arguments import webhook_settings
 from raysail.queue.settings import QueueSettings
 from raysail.ray.settings import RaySettings
 
@@ -37,6 +38,10 @@ _WITHOUT_EFFECT: Final = (
     "zap-encoder",
     "zap-stacktrace-level",
     "zap-time-encoding",
+    # Of the program that Kueue's load test starts (test/performance/scheduler); topology is on anyway.
+    "enableTAS",
+    "cpuprofile",
+    "memprofile",
 )
 _UNSUPPORTED: Final = ("batch-scheduler", "enable-batch-scheduler")
 
@@ -68,6 +73,12 @@ def parser() -> argparse.ArgumentParser:
     _boolean(settings, "resolve-services", "look up the Pods behind Services ourselves (this process runs outside of Pods)")
     _add(settings, "root-ca-file", type=Path, help="certificate authority to publish in each namespace")
     _add(settings, "volumes-folder", type=Path, help="where PersistentVolumeClaims get their folders")
+    foreign = flags.add_argument_group("on a Kubernetes API server")
+    _boolean(foreign, "install", "bring the CustomResourceDefinitions of the chosen controllers, or bring them up to date")
+    _add(foreign, "webhook-address", default="", help="host:port of admission and conversion webhooks, which are then registered (none)")
+    _add(foreign, "webhook-url", default="", help="base URL at which the API server reaches them (https://HOST:PORT of the address)")
+    _add(foreign, "webhook-service", default="", help="NAMESPACE/NAME[:PORT] of the Service that leads to them, instead of a URL")
+    _add(foreign, "webhook-cert-dir", type=Path, help="folder with tls.crt, tls.key and ca.crt (default: a certificate of its own)")
     process = flags.add_argument_group("process")
     _boolean(process, "enable-leader-election", "only one of several processes works at a time")
     _add(process, "leader-election-namespace", default="", help="namespace of the lease (default: that of the kubeconfig or Pod)")
@@ -75,6 +86,7 @@ def parser() -> argparse.ArgumentParser:
     _add(process, "metrics-addr", default="", help="host:port of /metrics (none)")
     _add(process, "log-file-path", default="", help="log into this file too")
     _add(process, "log-level", default="", help="DEBUG, INFO, WARNING, ERROR (INFO)")
+    _add(process, "metricsPort", type=int, default=0, help=argparse.SUPPRESS)
     for name in (*_WITHOUT_EFFECT, *_UNSUPPORTED):
         _add(process, name, nargs="?", const="true", default=None, help=argparse.SUPPRESS)
     _boolean(process, "enable-metrics", argparse.SUPPRESS)
@@ -94,6 +106,8 @@ def parse(arguments: Sequence[str], environment: Mapping[str, str] = os.environ)
     connection = _connection(given)
     namespaces = given.watch_namespace or file.text("watchNamespace")
     log_file = given.log_file_path or file.text("logFile")
+    metrics_port = f"127.0.0.1:{given.metricsPort}" if given.metricsPort else ""
+    queue_document = read_document(given.queue_config) if given.queue_config else {}
     return OperatorSettings(
         connection=connection,
         controllers=_controllers(given),
@@ -103,7 +117,9 @@ def parse(arguments: Sequence[str], environment: Mapping[str, str] = os.environ)
         builtin=BuiltinSettings(root_ca_file=given.root_ca_file, volumes_folder=given.volumes_folder),
         leader=_leader(given, file, connection),
         health_address=_address(given.health_probe_bind_address or file.text("probeAddr")),
-        metrics_address=_address(given.metrics_addr or file.text("metricsAddr")),
+        metrics_address=_address(given.metrics_addr or file.text("metricsAddr") or metrics_port),
+        install=bool(given.install),
+        webhooks=webhook_settings(given, queue_document, _address(given.webhook_address), environment),
         log_file=Path(log_file) if log_file else None,
         log_level=(given.log_level or "INFO").upper(),
     )

@@ -18,6 +18,7 @@ from raysail.operator.settings import QUEUE, RAY, OperatorSettings
 
 if TYPE_CHECKING:
     from raysail.operator.health import HealthServer
+    from raysail.operator.webhooks.attachment import Attachment
 
 logger = logging.getLogger(__name__)
 
@@ -28,7 +29,8 @@ LOG_FILES: Final = 10
 async def run(settings: OperatorSettings, stop: asyncio.Event | None = None) -> None:
     """Works until SIGTERM, SIGINT or `stop`.
 
-    Raises LeadershipLostError when another process has taken over, ConnectionConfigError for certificates that cannot be used, OSError for a port.
+    Raises LeadershipLostError when another process has taken over, ConnectionConfigError for certificates that cannot be used, OSError for a port,
+    RegistrationError for CRDs and webhooks that the API server refuses.
     """
     settings.connection.ssl_context()  # a certificate that cannot be used is said now, not at each request
     stopping = stop or asyncio.Event()
@@ -38,9 +40,12 @@ async def run(settings: OperatorSettings, stop: asyncio.Event | None = None) -> 
     async with HttpClient(settings.connection, user_agent="raysail-operator") as client:
         manager = build(settings, client)
         servers = await _serve(settings, manager)
+        attachment = await _attach(settings, client, stopping)
         try:
             await _lead(settings, client, manager, stopping)
         finally:
+            if attachment is not None:
+                await attachment.close()
             for server in servers:
                 await server.close()
     logger.info("stopped")
@@ -106,6 +111,26 @@ async def _announce(manager: Manager) -> None:
             continue
         logger.info("ready")
         return
+
+
+async def _attach(settings: OperatorSettings, client: HttpClient, stopping: asyncio.Event) -> Attachment | None:
+    """CRDs and webhooks, before anything is reconciled. Nothing where neither is asked for."""
+    if settings.webhooks is None and not settings.install:
+        return None
+    from raysail.operator.webhooks.attachment import Attachment
+
+    attachment = Attachment(settings, client)
+    opening = asyncio.create_task(attachment.open(), name="webhooks")
+    waiting = asyncio.create_task(stopping.wait())
+    try:
+        await asyncio.wait((opening, waiting), return_when=asyncio.FIRST_COMPLETED)
+        if opening.done():
+            opening.result()
+        return attachment
+    finally:
+        for task in (opening, waiting):
+            task.cancel()
+        await asyncio.gather(opening, waiting, return_exceptions=True)
 
 
 async def _serve(settings: OperatorSettings, manager: Manager) -> list[HealthServer]:

@@ -6,7 +6,9 @@ from collections.abc import Collection
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
+from urllib.parse import urlsplit
 
+from raysail.api.kueue.admission import AdmissionSettings
 from raysail.builtin import CONTROLLERS as BUILTIN_CONTROLLERS
 from raysail.builtin.settings import BuiltinSettings
 from raysail.kube.connection import Connection
@@ -22,6 +24,10 @@ class SettingsError(Exception):
     """A flag, variable or file that cannot be followed; the text names it and what was expected."""
 
 
+class RegistrationError(Exception):
+    """The API server refuses what has to be installed or registered there; the text says what and why."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LeaderSettings:
     """Where the Lease is that only one of several processes may hold."""
@@ -31,6 +37,47 @@ class LeaderSettings:
     lease_seconds: float = 15.0
     renew_deadline_seconds: float = 10.0
     retry_seconds: float = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceReference:
+    """A Service in the cluster that leads to this process."""
+
+    namespace: str
+    name: str
+    port: int = 443
+
+    def names(self) -> list[str]:
+        """What a certificate must be for."""
+        return [f"{self.name}.{self.namespace}.svc", f"{self.name}.{self.namespace}.svc.cluster.local"]
+
+
+@dataclass(frozen=True, slots=True)
+class WebhookSettings:
+    """Where admission and conversion are served to an API server that is not ours, and how it reaches us: by `url`, by `service`, or at the address itself.
+
+    The certificate is one of our own unless it lies in a folder or (for several replicas) in a Secret, (namespace, name).
+    """
+
+    host: str
+    port: int
+    url: str = ""
+    service: ServiceReference | None = None
+    certificate_folder: Path | None = None
+    certificate_secret: tuple[str, str] | None = None
+    admission: AdmissionSettings = field(default_factory=AdmissionSettings)
+    ray: bool = False
+    """KubeRay's webhooks too; off as there (ENABLE_WEBHOOKS)."""
+
+    @property
+    def reached_host(self) -> str:
+        """The host of the address for who is on this machine."""
+        return "127.0.0.1" if self.host in ("", "0.0.0.0", "::") else self.host  # noqa: S104 - compared, not listened on
+
+    def names(self) -> list[str]:
+        """What the certificate must be for."""
+        host = urlsplit(self.url).hostname if self.url else None
+        return [*(self.service.names() if self.service else ()), *([host] if host else []), self.reached_host, "localhost"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,6 +93,9 @@ class OperatorSettings:
     leader: LeaderSettings | None = None
     health_address: str = ""
     metrics_address: str = ""
+    install: bool = False
+    """Brings the CustomResourceDefinitions of the chosen controllers."""
+    webhooks: WebhookSettings | None = None
     log_file: Path | None = None
     log_level: str = "INFO"
 

@@ -86,6 +86,17 @@ def client_certificate(pki: Pki, user_name: str, groups: list[str]) -> tuple[byt
     return certificate.public_bytes(serialization.Encoding.PEM), _key_bytes(key)
 
 
+def throw_away_authority(names: list[str], common_name: str) -> tuple[bytes, bytes, bytes]:
+    """(CA certificate, server certificate, server key) in PEM; the CA's own key is not kept, so it signs nothing else. `names`: DNS names and addresses."""
+    ca_key, key = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
+    issuer = _subject(f"{common_name}-ca")
+    authority = _sign(issuer, ca_key, issuer, ca_key, authority=True)
+    alternatives = x509.SubjectAlternativeName([_general_name(name) for name in names])
+    certificate = _sign(_subject(common_name), key, issuer, ca_key, alternatives=alternatives)
+    pem = serialization.Encoding.PEM
+    return authority.public_bytes(pem), certificate.public_bytes(pem), _key_bytes(key)
+
+
 def user_of_certificate(der: bytes) -> User:
     """Who a client certificate (already verified against the CA by TLS) stands for."""
     subject = x509.load_der_x509_certificate(der).subject
