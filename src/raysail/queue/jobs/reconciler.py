@@ -100,18 +100,11 @@ class JobReconciler:
 
     async def reconcile(self, key: Key) -> float | None:
         """The next step for this job."""
-        job = self.load(key)
-        if job is not None and self.kind.skip(job):
-            return None
-        if job is None or self.kind.leaving(job):
-            await self._finalize_workloads(key)
-            if job is not None:
-                await self._let_go(job)
-            return None
         try:
-            return await self._step(job)
+            return await self.attempt(key)
         except InvalidJobError as error:
-            if error.told:
+            job = self.load(key)
+            if error.told and job is not None:
                 self._say(job, "Warning", "ErrWorkloadCompose", str(error))
             else:
                 logger.info("%s %s/%s: %s", self.kind.resource.kind, *key, error)
@@ -123,6 +116,18 @@ class JobReconciler:
         except _LookAgain as cause:
             logger.debug("%s", cause)
             return _AGAIN_SECONDS
+
+    async def attempt(self, key: Key) -> float | None:
+        """The same, raising what a job can only wait for: InvalidJobError, MissingPriorityClassError, and what asks to look again."""
+        job = self.load(key)
+        if job is not None and self.kind.skip(job):
+            return None
+        if job is None or self.kind.leaving(job):
+            await self._finalize_workloads(key)
+            if job is not None:
+                await self._let_go(job)
+            return None
+        return await self._step(job)
 
     # the steps
 
