@@ -6,97 +6,73 @@ look again. Source: Kueue pkg/controller/core/workload_controller.go (Reconcile)
 
 from __future__ import annotations
 
-import random
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Final
 
 import msgspec
 
 from raysail.api import conditions
-from raysail.api.kueue import LocalQueue, Workload
-from raysail.api.meta import parse_time
+from raysail.api.kueue import Workload
+from raysail.api.kueue.workload import WorkloadStatus
+from raysail.api.meta import format_time, parse_time
 from raysail.queue import status as transitions
+from raysail.queue.checks.states import checks_message, in_state, retry_time, sync_checks
 from raysail.queue.outcomes import cut
-from raysail.queue.settings import QueueSettings, RequeuingStrategy
+from raysail.queue.settings import QueueSettings
 from raysail.queue.status import Status
-from raysail.queue.workload import JOB_UID_LABEL, admission_gates, has_reservation, is_active, is_admitted, is_finished, is_on_hold
+from raysail.queue.surroundings import Seen
+from raysail.queue.timeouts import back_off, execution_left, late_cause, since, tried_too_often
+from raysail.queue.unadmitted import why_pending
+from raysail.queue.variants import PARENT_LABEL, is_parent, is_variant
+from raysail.queue.workload import JOB_UID_LABEL, admission_gates, has_reservation, is_active, is_admitted, is_finished
 
-SCHEDULER_REASONS = frozenset(
-    (
-        "NoMatchingFlavor",
-        "ExceedsMaxQuota",
-        "WaitingForQuota",
-        "TopologyPlacementFailed",
-        "WaitingForPreemptedWorkloads",
-        "WaitingForPodsReady",
-        "PendingEvaluation",
-    )
-)
-_ASK_EQUALS = frozenset(("", "Deactivated", "PendingEvaluation", "Suspended", "Pending"))
-
-
-@dataclass(frozen=True, slots=True)
-class Seen:
-    """What surrounds a Workload. `cluster_queue` is the name its LocalQueue leads to (of an open or closed one), empty where there is none."""
-
-    local_queue: LocalQueue | None = None
-    cluster_queue: str = ""
-    cluster_queue_exists: bool = False
-    cluster_queue_terminating: bool = False
-    cluster_queue_stop: str = "None"
-    cluster_queue_active: bool = False
-    checks: tuple[str, ...] = ()
-    """Admission checks that apply: to its flavors once it holds quota, before that those for all flavors."""
-    inadmissible: str | None = None
-    """Why the queue must not take it at all."""
-    unfit_reason: str = ""
-    """Why it was parked without being looked at, together with its equals."""
-
-    @property
-    def local_stop(self) -> str:
-        """The LocalQueue's stopPolicy."""
-        return (self.local_queue.spec.stop_policy or "None") if self.local_queue is not None else "None"
-
-    @property
-    def local_terminating(self) -> bool:
-        """Whether the LocalQueue is missing or on its way out."""
-        return self.local_queue is None or self.local_queue.metadata.deletion_timestamp is not None
+FINALIZER: Final = "kueue.x-k8s.io/resource-in-use"
 
 
 @dataclass(slots=True)
 class Step:
-    """The next write: a new status, or spec.active=false, or deletion; with events (type, reason, message). `again`: seconds to look again."""
+    """The next write: a new status, or spec.active=false, labels, or deletion; with events (type, reason, message). `again`: seconds to look again."""
 
     status: Status | None = None
     deactivate: bool = False
     delete: bool = False
     drop_finalizer: bool = False
+    labels: dict[str, str] = field(default_factory=dict)
     events: list[tuple[str, str, str]] = field(default_factory=list)
     again: float | None = None
 
     @property
     def nothing(self) -> bool:
         """Whether there is nothing to write."""
-        return self.status is None and not self.deactivate and not self.delete and not self.drop_finalizer
+        return self.status is None and not (self.deactivate or self.delete or self.drop_finalizer or self.labels)
 
 
 def next_step(workload: Workload, seen: Seen, settings: QueueSettings, now: datetime) -> Step:
     """The next thing to do for this Workload."""
-    if is_orphan(workload):
-        if workload.metadata.deletion_timestamp is not None:
-            return Step(drop_finalizer=True)
-        if not is_finished(workload):
-            status = _status(workload)
-            transitions.finish(status, "OwnerNotFound", "The workload's owner no longer exists", now, workload.metadata.generation)
-            return Step(status)
+    if is_orphan(workload, settings):
+        return _orphaned(workload, settings, now)
+    step = Step()
+    if settings.gate("MultiKueueOrchestratedPreemption", False):
+        status = _status(workload)
+        if sync_preemption_gates(workload, status, now):
+            step.status, workload = status, _with(workload, status)
+    return _then(step, _alive(workload, seen, settings, now))
+
+
+def _alive(workload: Workload, seen: Seen, settings: QueueSettings, now: datetime) -> Step:
+    if seen.concurrent_admission and not is_parent(workload) and not is_variant(workload):
+        return Step(labels={PARENT_LABEL: "true"})
     if is_finished(workload):
         return _retain(workload, settings, now)
-    if (later := _retry_time(workload, now)) is not None:
+    if (later := retry_time(workload, now)) is not None:
         status = _status(workload)
         transitions.set_requeue_at(status, later, count=False)
         return Step(status)
+    if not has_reservation(workload) and not settings.gate("KueueDRAIntegration", True):
+        refused = _without_devices(workload, settings, now)
+        if refused is not None:
+            return refused
     if not is_active(workload):
         step = _deactivated(workload, now)
         if not step.nothing:
@@ -108,11 +84,62 @@ def next_step(workload: Workload, seen: Seen, settings: QueueSettings, now: date
     return _in_queue(workload, seen, settings, now)
 
 
-def is_orphan(workload: Workload) -> bool:
+def _then(first: Step, second: Step) -> Step:
+    """Both in one write; `second` was decided on what `first` leaves."""
+    if first.status is not None and second.status is None:
+        second.status = first.status
+    second.drop_finalizer |= first.drop_finalizer
+    second.events = first.events + second.events
+    return second
+
+
+def is_orphan(workload: Workload, settings: QueueSettings) -> bool:
     """Whether the job that it stood for is gone: no owner, and either going away or once made for a job."""
     if workload.metadata.owner_references:
         return False
-    return workload.metadata.deletion_timestamp is not None or JOB_UID_LABEL in (workload.metadata.labels or {})
+    if workload.metadata.deletion_timestamp is not None:
+        return True
+    return settings.gate("FinishOrphanedWorkloads", True) and JOB_UID_LABEL in (workload.metadata.labels or {})
+
+
+def _orphaned(workload: Workload, settings: QueueSettings, now: datetime) -> Step:
+    step = Step(drop_finalizer=FINALIZER in (workload.metadata.finalizers or ()))
+    if workload.metadata.deletion_timestamp is not None:
+        return step
+    if not is_finished(workload):
+        status = _status(workload)
+        transitions.finish(status, "OwnerNotFound", "The workload's owner no longer exists", now, workload.metadata.generation)
+        step.status, workload = status, _with(workload, status)
+    return _then(step, _retain(workload, settings, now))
+
+
+def sync_preemption_gates(workload: Workload, status: Status, now: datetime) -> bool:
+    """status.preemptionGates shows each gate of the spec: new ones Closed; those of no gate go."""
+    wanted = [gate.name for gate in workload.spec.preemption_gates or ()]
+    present = status.get("preemptionGates") or []
+    kept = [gate for gate in present if gate["name"] in wanted]
+    known = {gate["name"] for gate in kept}
+    kept += [{"name": name, "position": "Closed", "lastTransitionTime": format_time(now)} for name in wanted if name not in known]
+    if kept == present:
+        return False
+    if kept:
+        status["preemptionGates"] = kept
+    else:
+        status.pop("preemptionGates", None)
+    return True
+
+
+def _without_devices(workload: Workload, settings: QueueSettings, now: datetime) -> Step | None:
+    """Claims of devices are not counted: what asks for them is refused rather than let in for nothing."""
+    if not settings.gate("KueueDRARejectWorkloadsWhenDRADisabled", True):
+        return None
+    if not any((pod_set.template.get("spec") or {}).get("resourceClaims") for pod_set in workload.spec.pod_sets):
+        return None
+    status, generation = _status(workload), workload.metadata.generation
+    message = "Workload uses DRA resources but the KueueDRAIntegration feature gate is not enabled"
+    changed = transitions.release(status, "Misconfigured", message, now, generation)
+    changed |= transitions.requeued(status, False, "Inadmissible", message, now, generation)
+    return Step(status) if changed else Step()
 
 
 def _status(workload: Workload) -> Status:
@@ -120,37 +147,23 @@ def _status(workload: Workload) -> Status:
     return found
 
 
-def _since(workload: Workload, type_: str) -> datetime | None:
-    found = conditions.find(workload.status.conditions, type_)
-    return parse_time(found.last_transition_time) if found is not None and found.last_transition_time else None
+def _with(workload: Workload, status: Status) -> Workload:
+    """The Workload as it will be with that status."""
+    return msgspec.structs.replace(workload, status=msgspec.convert(status, WorkloadStatus))
 
 
 def _retain(workload: Workload, settings: QueueSettings, now: datetime) -> Step:
     keep = settings.retention_after_finished_seconds
-    finished = _since(workload, "Finished")
+    finished = since(workload, "Finished")
     if keep is None or finished is None:
         return Step()
     left = (finished + timedelta(seconds=keep) - now).total_seconds()
     if left > 0:
         return Step(again=left)
-    return Step(delete=True, drop_finalizer=True, events=[("Normal", "Deleted", "Deleted finished workload due to elapsed retention")])
-
-
-def _retry_time(workload: Workload, now: datetime) -> datetime | None:
-    """A later requeueAt that a check in state Retry asks for."""
-    latest: datetime | None = None
-    for check in workload.status.admission_checks or ():
-        if check.state != transitions.RETRY or check.requeue_after_seconds is None or not check.last_transition_time:
-            continue
-        at = parse_time(check.last_transition_time) + timedelta(seconds=check.requeue_after_seconds)
-        if latest is None or at > latest:
-            latest = at
-    if latest is None or latest <= now:
-        return None
-    state = workload.status.requeue_state
-    if state is not None and state.requeue_at and parse_time(state.requeue_at) >= latest:
-        return None
-    return latest
+    held = FINALIZER in (workload.metadata.finalizers or ())
+    if workload.metadata.deletion_timestamp is not None:
+        return Step(drop_finalizer=held)
+    return Step(delete=True, drop_finalizer=held, events=[("Normal", "Deleted", "Deleted finished workload due to elapsed retention")])
 
 
 def _active(workload: Workload, now: datetime) -> Step | None:
@@ -219,31 +232,33 @@ def _in_queue(workload: Workload, seen: Seen, settings: QueueSettings, now: date
     gate = _admission_gate(workload, status, now)
     if gate is not None:
         return gate
+    parent = seen.concurrent_admission and is_parent(workload)
     if seen.cluster_queue and seen.cluster_queue_exists:
         if _held_back_by(workload, "ClusterQueueStopped") and seen.cluster_queue_stop == "None":
             transitions.requeued(
                 status, True, "ClusterQueueRestarted", "The ClusterQueue was restarted after being stopped", now, generation
             )
             return Step(status)
-        if sync_checks(status, seen.checks, now):
+        if not parent and sync_checks(status, seen.checks, now):
             return Step(status)
-    events: list[tuple[str, str, str]] = []
+    step = Step()
     if not is_admitted(workload):
         changed = False
         if not has_reservation(workload):
-            changed = _pending_reason(workload, status, seen, now)
+            changed = _pending_reason(workload, status, seen, settings, now)
         changed |= transitions.sync_admitted(status, now, generation)
         if transitions.holds(status, "Admitted"):
-            reserved = _since(workload, "QuotaReserved") or now
+            reserved = since(workload, "QuotaReserved") or now
             queue = (status.get("admission") or {}).get("clusterQueue", "")
             waited = max(0.0, (now - reserved).total_seconds())
             message = f"Admitted by ClusterQueue {queue}, wait time since reservation was {waited:.0f}s"
-            events.append(("Normal", "Admitted", message))
+            step.events.append(("Normal", "Admitted", message))
         if changed:
-            return Step(status, events=events)
+            step.status = status
+            workload, status = _with(workload, status), msgspec.to_builtins(status)
     if has_reservation(workload):
-        return _reserved(workload, status, seen, settings, now)
-    return Step()
+        step = _then(step, _reserved(workload, status, seen, settings, now))
+    return step
 
 
 def _held_back_by(workload: Workload, reason: str) -> bool:
@@ -265,57 +280,11 @@ def _admission_gate(workload: Workload, status: Status, now: datetime) -> Step |
     return None
 
 
-def sync_checks(status: Status, wanted: tuple[str, ...], now: datetime) -> bool:
-    """status.admissionChecks: what applies and is missing comes in as Pending, what does not apply any more goes, by name."""
-    present = status.get("admissionChecks") or []
-    if not wanted:
-        status.pop("admissionChecks", None)
-        return bool(present)
-    changed = False
-    for name in wanted:
-        if not any(check.get("name") == name for check in present):
-            changed = True
-            transitions.set_check(status, name, transitions.PENDING, "", now)
-    kept = sorted(
-        (check for check in status.get("admissionChecks") or () if check.get("name") in wanted), key=lambda check: str(check["name"])
-    )
-    if len(kept) != len(status.get("admissionChecks") or ()):
-        changed = True
-    status["admissionChecks"] = kept
-    return changed
-
-
-def _pending_reason(workload: Workload, status: Status, seen: Seen, now: datetime) -> bool:
+def _pending_reason(workload: Workload, status: Status, seen: Seen, settings: QueueSettings, now: datetime) -> bool:
     """QuotaReserved=False with what stands against it, where the scheduler has not said more."""
     told = transitions.condition(status, "QuotaReserved")
-    reason, message = _why_pending(workload, told, seen)
+    reason, message = why_pending(workload, told, seen, from_creation=settings.gate("UnadmittedWorkloadsExplicitStatus", False))
     return bool(reason) and transitions.put(status, "QuotaReserved", False, reason, message, now, workload.metadata.generation)
-
-
-def _why_pending(workload: Workload, told: Mapping[str, Any] | None, seen: Seen) -> tuple[str, str]:
-    if not is_active(workload):
-        return "Deactivated", "The workload is deactivated"
-    if is_on_hold(workload) and told is not None:
-        return told["reason"], told.get("message", "")
-    if seen.local_queue is None:
-        return "Misconfigured", f"LocalQueue {workload.spec.queue_name} doesn't exist"
-    if seen.local_stop != "None":
-        return "Suspended", f"LocalQueue {workload.spec.queue_name} is inactive"
-    if not seen.cluster_queue_exists:
-        return "Misconfigured", f"ClusterQueue {seen.cluster_queue} doesn't exist"
-    if not seen.cluster_queue_active:
-        return "Suspended", f"ClusterQueue {seen.cluster_queue} is inactive"
-    if seen.inadmissible is not None:
-        return "Misconfigured", seen.inadmissible
-    if gates := admission_gates(workload):
-        return "AdmissionGated", f"Admission is gated by: {gates}"
-    if told is not None and told.get("reason", "") in _ASK_EQUALS and seen.unfit_reason:
-        return seen.unfit_reason, "Bypassed scheduling evaluation because an equivalent workload recently failed"
-    if told is None:
-        return "", ""
-    if told.get("reason") in SCHEDULER_REASONS:
-        return told["reason"], told.get("message", "")
-    return "PendingEvaluation", "Workload is pending evaluation in the scheduling queue"
 
 
 def _reserved(workload: Workload, status: Status, seen: Seen, settings: QueueSettings, now: datetime) -> Step:
@@ -333,24 +302,14 @@ def _reserved(workload: Workload, status: Status, seen: Seen, settings: QueueSet
     return Step(again=min(waits) if waits else None)
 
 
-def checks_message(checks: list[Any], state: str) -> str:
-    """`AdmissionChecks in Retry state: "a" (text); "b"`."""
-    ordered = sorted(checks, key=lambda check: str(check.name))
-    parts = [f'"{check.name}" ({check.message})' if check.message else f'"{check.name}"' for check in ordered]
-    return f"AdmissionCheck{'s' if len(parts) > 1 else ''} in {state} state: {'; '.join(parts)}"
-
-
 def _failed_checks(workload: Workload, status: Status, seen: Seen, now: datetime) -> Step | None:
-    if conditions.is_true(workload.status.conditions, "Evicted"):
+    if conditions.is_true(workload.status.conditions, "Evicted") or (seen.concurrent_admission and is_parent(workload)):
         return None
-    checks = workload.status.admission_checks or []
-    rejected = [check for check in checks if check.state == transitions.REJECTED]
-    if rejected:
+    if rejected := in_state(workload, transitions.REJECTED):
         message = checks_message(rejected, transitions.REJECTED)
         transitions.put(status, "DeactivationTarget", True, "AdmissionCheck", message, now, workload.metadata.generation)
         return Step(status, events=[("Warning", "AdmissionCheckRejected", cut(f"Deactivated due to {message}"))])
-    retry = [check for check in checks if check.state == transitions.RETRY]
-    if retry:
+    if retry := in_state(workload, transitions.RETRY):
         message = f"Evicted due to {checks_message(retry, transitions.RETRY)}"
         return Step(status, events=_evict(workload, status, "AdmissionCheck", message, now))
     return None
@@ -388,44 +347,26 @@ def _give_back(workload: Workload, status: Status, reason: str, message: str, no
 
 def _not_ready_in_time(workload: Workload, status: Status, settings: QueueSettings, now: datetime) -> Step:
     waiting = settings.wait_for_pods_ready
-    if waiting is None or not is_active(workload) or transitions.holds(status, "Evicted") or not is_admitted(workload):
+    if settings.gate("ConcurrentAdmission", False) and is_variant(workload):
+        return Step()  # its parent has the condition PodsReady
+    cause, left = late_cause(workload, waiting, now)
+    if waiting is None or not cause:
         return Step()
-    ready = conditions.find(workload.status.conditions, "PodsReady")
-    if ready is not None and ready.status == "True":
-        return Step()
-    if ready is not None and ready.reason == "WaitForRecovery":
-        if waiting.recovery_timeout_seconds is None:
-            return Step()
-        cause, since, limit = "WaitForRecovery", _since(workload, "PodsReady"), waiting.recovery_timeout_seconds
-    else:
-        cause, since, limit = "WaitForStart", _since(workload, "Admitted"), waiting.timeout_seconds
-    left = ((since or now) + timedelta(seconds=limit) - now).total_seconds()
     if left > 0:
         return Step(again=left)
-    requeues = workload.status.requeue_state.count if workload.status.requeue_state is not None else 0
-    most = waiting.requeuing.backoff_limit_count
-    if most is not None and (requeues or 0) + 1 > most:
+    if tried_too_often(workload, waiting.requeuing):
         message = "exceeding the maximum number of re-queuing retries"
         transitions.put(status, "DeactivationTarget", True, "RequeuingLimitExceeded", message, now, workload.metadata.generation)
         return Step(status)
-    again = backoff_seconds(waiting.requeuing, (requeues or 0) + 1, workload.metadata.uid)
-    transitions.set_requeue_at(status, now + timedelta(seconds=again), count=True)
+    back_off(workload, status, waiting.requeuing, now)
     message = f"Exceeded the PodsReady timeout {workload.metadata.namespace}/{workload.metadata.name}"
     return Step(status, events=_evict(workload, status, "PodsReadyTimeout", message, now, cause))
 
 
-def backoff_seconds(rules: RequeuingStrategy, attempt: int, seed: str) -> float:
-    """Base, doubled with each attempt up to the maximum, and a ten-thousandth of jitter that depends on the workload only."""
-    exact = min(rules.backoff_base_seconds * 2.0 ** (attempt - 1), float(rules.backoff_max_seconds))
-    return exact * (1 + 0.0001 * random.Random(f"{seed}/{attempt}").random())  # noqa: S311 - spreads load, guards nothing
-
-
 def _maximum_execution_time(workload: Workload, status: Status, now: datetime) -> Step:
-    limit = workload.spec.maximum_execution_time_seconds
-    admitted = _since(workload, "Admitted") if is_admitted(workload) else None
-    if limit is None or admitted is None:
+    left = execution_left(workload, now)
+    if left is None:
         return Step()
-    left = limit - (workload.status.accumulated_past_execution_time_seconds or 0) - (now - admitted).total_seconds()
     if left > 0:
         return Step(again=left)
     if transitions.holds(status, "DeactivationTarget"):
@@ -433,4 +374,5 @@ def _maximum_execution_time(workload: Workload, status: Status, now: datetime) -
     message = "exceeding the maximum execution time"
     transitions.put(status, "DeactivationTarget", True, "MaximumExecutionTimeExceeded", message, now, workload.metadata.generation)
     status.pop("accumulatedPastExecutionTimeSeconds", None)
+    limit = workload.spec.maximum_execution_time_seconds
     return Step(status, events=[("Warning", "MaximumExecutionTimeExceeded", f"The maximum execution time ({limit}s) exceeded")])

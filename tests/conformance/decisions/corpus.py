@@ -18,6 +18,10 @@ T = TypeVar("T")
 Json = dict[str, Any]
 
 
+class Skip(Exception):  # noqa: N818 - it is no error
+    """A case that has no meaning here; the text says why."""
+
+
 @dataclass(slots=True)
 class Case:
     """One case of one file."""

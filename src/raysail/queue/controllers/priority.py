@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from raysail.api.kueue import Workload, WorkloadPriorityClass
-from raysail.api.resources import WORKLOAD_PRIORITY_CLASSES, WORKLOADS
+from raysail.api.resources import WORKLOAD_PRIORITY_CLASSES
 from raysail.kube.controller import Controller
 from raysail.kube.informer import Key
 from raysail.kube.manager import Manager
 from raysail.queue.cache import QueueCache
-from raysail.queue.writes import StatusWriter
 
 
 def _by_class(workload: Workload) -> Iterable[str]:
@@ -25,7 +24,7 @@ class PriorityClassController:
         self.workloads = cache.workloads
         self.workloads.add_indexes({"priority_class": _by_class})
         self.classes = manager.informer(WORKLOAD_PRIORITY_CLASSES, WorkloadPriorityClass)
-        self.writer = StatusWriter(manager.client, WORKLOADS, cache.workloads)
+        self.writer = cache.workload_writer
         self.controller = Controller("workloadpriorityclass", self.reconcile)
         self.classes.on_change(self._changed)
         manager.add(self.controller)

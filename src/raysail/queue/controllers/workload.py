@@ -10,13 +10,13 @@ from raysail.api.resources import WORKLOADS
 from raysail.kube.controller import Controller
 from raysail.kube.informer import Key
 from raysail.kube.manager import Manager
+from raysail.queue.admissibility import inadmissible
 from raysail.queue.cache import QueueCache
-from raysail.queue.controllers.finalizer import FINALIZER
-from raysail.queue.cycle import inadmissible
-from raysail.queue.lifecycle import Seen, Step, next_step
+from raysail.queue.checks.states import checks_for
+from raysail.queue.lifecycle import FINALIZER, Step, next_step
 from raysail.queue.settings import QueueSettings
+from raysail.queue.surroundings import Seen
 from raysail.queue.workload import has_reservation
-from raysail.queue.writes import StatusWriter
 
 
 class WorkloadController:
@@ -28,7 +28,7 @@ class WorkloadController:
         self.clock = manager.clock
         self.client = manager.client
         self.events = manager.events
-        self.writer = StatusWriter(manager.client, WORKLOADS, cache.workloads)
+        self.writer = cache.workload_writer
         self.controller = Controller("workload", self.reconcile, settings.parallel("Workload.kueue.x-k8s.io", 10))
         self.controller.watches(cache.workloads)
         cache.local_queues.on_change(self._local_queue_changed)
@@ -62,10 +62,9 @@ class WorkloadController:
         if workload is None:
             return None
         step = next_step(workload, self.seen(workload), self.settings, self.clock.now())
-        if step.nothing:
-            return step.again
-        await self._do(workload, step)
-        return None
+        if not step.nothing:
+            await self._do(workload, step)
+        return step.again
 
     def seen(self, workload: Workload) -> Seen:
         """What surrounds it now."""
@@ -82,7 +81,7 @@ class WorkloadController:
         if queue is not None:
             if not reserved:
                 refused = inadmissible(cache.world, queue, cache.info(workload))
-            checks = self._checks(workload, queue)
+            checks = checks_for(workload, queue.checks, queue.all_flavors())
         waiting = cache.pending.queues.get(name)
         return Seen(
             local,
@@ -95,14 +94,6 @@ class WorkloadController:
             refused,
             waiting.unfit_reason(f"{key[0]}/{key[1]}") if waiting is not None and (key := workload.metadata.key) else "",
         )
-
-    def _checks(self, workload: Workload, queue: Any) -> tuple[str, ...]:
-        admission = workload.status.admission
-        if admission is not None:
-            flavors = {flavor for given in admission.pod_set_assignments for flavor in (given.flavors or {}).values()}
-            return tuple(sorted(queue.checks_for(flavors)))
-        every = queue.all_flavors()
-        return tuple(sorted(name for name, only in queue.checks.items() if not only or only >= every))
 
     async def _do(self, workload: Workload, step: Step) -> None:
         written: Workload | None = workload
@@ -117,13 +108,15 @@ class WorkloadController:
                 present.update(status)
                 return True
 
-            written = await self.writer.change(workload, change)
-        if step.deactivate:
-            written = await self.writer.patch(workload, {"spec": {"active": False}})
-        if step.drop_finalizer and FINALIZER in (workload.metadata.finalizers or ()):
-            kept = [each for each in workload.metadata.finalizers or () if each != FINALIZER]
-            await self.writer.patch(workload, {"metadata": {"finalizers": kept or None}})
-        if step.delete and workload.metadata.deletion_timestamp is None:
+            written = await self.writer.change(workload, change, alone=True)
+        if step.labels and written is not None:
+            written = await self.writer.patch(written, {"metadata": {"labels": step.labels}})
+        if step.deactivate and written is not None:
+            written = await self.writer.patch(written, {"spec": {"active": False}})
+        if step.drop_finalizer and written is not None:
+            kept = [each for each in written.metadata.finalizers or () if each != FINALIZER]
+            await self.writer.patch(written, {"metadata": {"finalizers": kept or None}})
+        if step.delete and written is not None:
             try:
                 await self.client.delete(WORKLOADS, workload.metadata.name, workload.metadata.namespace, uid=workload.metadata.uid)
             except Exception as error:
