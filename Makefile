@@ -10,6 +10,7 @@ PYTEST := $(VENV)/bin/pytest
 SUITE ?= api
 CONFORMANCE ?= ../shared/conformance
 K ?=
+HOST ?=
 
 .PHONY: help setup demo test test-fast lint format bench conformance envtest requirements clean
 
@@ -40,8 +41,8 @@ test: lint ## All tests, fast ones first
 	@echo "== conformance"; $(PYTEST) -m "conformance" tests
 	@echo "== real Ray"; $(PYTEST) -m "ray" tests
 
-conformance: setup ## SUITE=api|ray|queue|kueue [CONFORMANCE=DIR] [K=filter]: against what the real systems did
-	@CONFORMANCE="$(CONFORMANCE)" $(PY) -m tests.conformance.$(SUITE) $(if $(K),-k "$(K)")
+conformance: setup ## SUITE=api|ray|queue|kueue [CONFORMANCE=DIR] [K=filter] [HOST=kube-apiserver]: against what the real systems did
+	@CONFORMANCE="$(CONFORMANCE)" HOST="$(HOST)" $(PY) -m tests.conformance.$(SUITE) $(if $(K),-k "$(K)")
 
 envtest: ## A real etcd, kube-apiserver, kube-controller-manager and kube-scheduler from Go modules; prints their folder (needs Go)
 	@python3 tools/envtest/build.py
