@@ -19,8 +19,7 @@ def register(manager: Manager, settings: QueueSettings) -> None:
     from raysail.queue.controllers.queues import ClusterQueueController, CohortController, LocalQueueController
     from raysail.queue.controllers.references import register_references
     from raysail.queue.controllers.workload import WorkloadController
-    from raysail.queue.jobs import KINDS
-    from raysail.queue.jobs.reconciler import JobReconciler
+    from raysail.queue.jobs import KINDS, reconciler_of
     from raysail.queue.jobs.shared import Jobs
     from raysail.queue.scheduler import Scheduler
 
@@ -34,5 +33,5 @@ def register(manager: Manager, settings: QueueSettings) -> None:
     PriorityClassController(manager, cache)
     jobs = Jobs(manager, cache, settings, KINDS.values())
     for framework, kind in KINDS.items():
-        if framework in settings.frameworks:
-            JobReconciler(jobs, kind)
+        if framework in settings.frameworks or any(each in settings.frameworks for each in kind.implied_by):
+            reconciler_of(kind)(jobs, kind)

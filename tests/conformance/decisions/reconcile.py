@@ -18,9 +18,8 @@ from raysail.api.meta import owner_reference, parse_time
 from raysail.api.resources import NAMESPACES, PRIORITY_CLASSES, RESOURCE_FLAVORS, WORKLOAD_PRIORITY_CLASSES, WORKLOADS, Resource
 from raysail.api.selectors import EVERYTHING, Requirement, Selector
 from raysail.queue.cache import QueueCache
-from raysail.queue.jobs import KINDS
+from raysail.queue.jobs import KINDS, reconciler_of
 from raysail.queue.jobs.kind import JobKind
-from raysail.queue.jobs.reconciler import JobReconciler
 from raysail.queue.jobs.shared import Jobs
 from raysail.queue.settings import QueueSettings, WaitForPodsReady
 from tests.conformance.decisions.corpus import Case, Json, by_value, differences, plain
@@ -122,7 +121,7 @@ class Scene:
         bench.manager.informer(NAMESPACES, Namespace)
         kinds = {**KINDS, kind.framework: kind}
         jobs = Jobs(bench.manager, QueueCache(bench.manager, self.settings), self.settings, kinds.values())
-        reconciler = JobReconciler(jobs, kind)
+        reconciler = reconciler_of(kind)(jobs, kind)
         for resource, obj in self._objects:
             bench.add(resource, [obj])
         outcome = Outcome(bench.client, None, None)

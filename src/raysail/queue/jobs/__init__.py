@@ -6,11 +6,22 @@ from typing import Final
 from raysail.queue.jobs.batch_job import BatchJob
 from raysail.queue.jobs.job_set import JobSetKind
 from raysail.queue.jobs.kind import JobKind
+from raysail.queue.jobs.pod import PodKind, PodReconciler
 from raysail.queue.jobs.ray_cluster import RayClusterKind
 from raysail.queue.jobs.ray_job import RayJobKind
 from raysail.queue.jobs.ray_service import RayServiceKind
+from raysail.queue.jobs.reconciler import JobReconciler
 from raysail.queue.jobs.training import TRAINING_KINDS
 
 KINDS: Final[Mapping[str, JobKind]] = {
-    kind.framework: kind for kind in (BatchJob(), RayClusterKind(), RayJobKind(), RayServiceKind(), JobSetKind(), *TRAINING_KINDS)
+    kind.framework: kind
+    for kind in (BatchJob(), RayClusterKind(), RayJobKind(), RayServiceKind(), JobSetKind(), *TRAINING_KINDS, PodKind())
 }
+
+RECONCILERS: Final[Mapping[str, type[JobReconciler]]] = {PodKind.framework: PodReconciler}
+"""Of the kinds that are not reconciled as all others are."""
+
+
+def reconciler_of(kind: JobKind) -> type[JobReconciler]:
+    """What reconciles the jobs of that kind."""
+    return RECONCILERS.get(kind.framework, JobReconciler)

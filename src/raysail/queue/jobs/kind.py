@@ -73,9 +73,13 @@ class JobKind:
     framework = ""
     """Name in the configuration's integrations.frameworks."""
     resource: Resource
+    implied_by: tuple[str, ...] = ()
+    """Frameworks that switch this one on for their own objects."""
     never_finishes = False
     top_level = False
     """Whether it stands for itself whoever owns it."""
+    ends_when_stopped = False
+    """Whether a stopped job is over: its Workload is not queued again."""
     label_selector = ""
     """Which objects of the kind the queue looks at; all when empty."""
 

@@ -239,7 +239,7 @@ class JobReconciler:
 
             def give_back(w: Workload, status: dict[str, Any]) -> bool:
                 generation = w.metadata.generation
-                again = reason in ("Preempted", "NodeFailures")
+                again = reason in ("Preempted", "NodeFailures") and not (self.kind.ends_when_stopped and _owned_by(w, job))
                 transitions.requeued(status, again, reason, message, self._now, generation)
                 transitions.release(status, "PendingEvaluation", message, self._now, generation)
                 return True
@@ -323,14 +323,7 @@ class JobReconciler:
         match, others = await self._find(job)
         suspended = self.kind.suspended(job)
         renew: Workload | None = None
-        if (
-            match is None
-            and others
-            and suspended
-            and not has_reservation(others[0])
-            and others[0].metadata.controller_owner() is not None
-            and _owned_by(others[0], job)
-        ):
+        if match is None and others and suspended and not has_reservation(others[0]) and self._is_its(job, others[0]):
             renew, others = others[0], others[1:]
         if match is None and not suspended and self.kind.finished(job) is None:
             only = others[0] if len(others) == 1 else None
@@ -359,6 +352,10 @@ class JobReconciler:
             else:
                 others.append(each)
         return match, others
+
+    def _is_its(self, job: Job, workload: Workload) -> bool:
+        """Whether that Workload was made for this very job."""
+        return _owned_by(workload, job)
 
     async def _prebuilt(self, job: Job, name: str) -> Workload | None:
         found = self.cache.workloads.get(job.metadata.namespace, name)

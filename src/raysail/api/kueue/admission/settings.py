@@ -43,6 +43,7 @@ SERVED_FRAMEWORKS: Final = frozenset(
         "kubeflow.org/tfjob",
         "kubeflow.org/xgboostjob",
         "kubeflow.org/jaxjob",
+        "pod",
     }
 )
 """Kinds of jobs that are held back where the configuration names none (`integrations.frameworks`)."""
