@@ -10,6 +10,7 @@ from typing import Any
 
 from raysail.api.quantity import format_amount
 from raysail.queue.quota import UNLIMITED, Amounts
+from raysail.queue.topology.assignment import TopologyAssignment
 from raysail.queue.workload import FlavorScan, WorkloadInfo
 from raysail.queue.world import ClusterQueue
 
@@ -85,7 +86,7 @@ POSSIBILITY_ORDER = {"NoCandidates": 0, "Preempt": 1, "Reclaim": 2}
 class PodSetAssignment:
     """What one pod set would get. No `reasons` and no `error`: it fits."""
 
-    __slots__ = ("attempts", "count", "error", "flavors", "name", "reasons", "requests")
+    __slots__ = ("attempts", "count", "delayed", "error", "flavors", "name", "reasons", "requests", "topology")
 
     def __init__(self, name: str, count: int, requests: dict[str, int]) -> None:
         self.name = name
@@ -95,6 +96,9 @@ class PodSetAssignment:
         self.reasons: list[str] = []
         self.error = ""
         self.attempts: list[Attempt] = []
+        self.topology: TopologyAssignment | None = None
+        self.delayed = ""
+        """Pending: places are found once the admission checks are ready. Ready: they were."""
 
     @property
     def fits(self) -> bool:
@@ -173,15 +177,19 @@ class Assignment:
 
     def to_admission(self, cluster_queue: str) -> dict[str, Any]:
         """status.admission as the API stores it."""
-        assigned = [
-            {
+        assigned = []
+        for pod_set in self.pod_sets:
+            given: dict[str, Any] = {
                 "name": pod_set.name,
-                "flavors": {resource: given.flavor for resource, given in sorted(pod_set.flavors.items())},
+                "flavors": {resource: chosen.flavor for resource, chosen in sorted(pod_set.flavors.items())},
                 "resourceUsage": {resource: quantity(resource, pod_set.requests.get(resource, 0)) for resource in sorted(pod_set.flavors)},
                 "count": pod_set.count,
             }
-            for pod_set in self.pod_sets
-        ]
+            if pod_set.topology is not None:
+                given["topologyAssignment"] = pod_set.topology.to_api()
+            if pod_set.delayed:
+                given["delayedTopologyRequest"] = pod_set.delayed
+            assigned.append(given)
         return {"clusterQueue": cluster_queue, "podSetAssignments": assigned}
 
     def resolve_no_fit_reason(self, queue: ClusterQueue) -> None:

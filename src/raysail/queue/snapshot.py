@@ -53,7 +53,7 @@ def build(listed: Listed, now: float, options: Options = Options(), rules: Resou
     """The world as the scheduler would see it after a restart. `now` in seconds since the epoch."""
     world, pending = World(), Pending()
     for flavor in listed.flavors:
-        world.flavors[flavor.metadata.name] = Flavor.from_object(flavor)
+        world.set_flavor(Flavor.from_object(flavor))
     for cohort in listed.cohorts:
         world.set_cohort(cohort)
     checks = {

@@ -38,6 +38,8 @@ def _setting(case: Case, flavors: Any, queues: list[tuple[Json, Any]]) -> tuple[
     scene = Scene(case.now)
     listed = flavors.values() if isinstance(flavors, dict) else flavors or ()
     scene.flavors(listed)
+    scene.topologies(case.given.get("topologies") or case.fixtures.get("topologies") or ())
+    scene.nodes(case.given.get("nodes") or case.fixtures.get("nodes") or ())
     for obj, usage in queues:
         scene.queues([obj])
         queue = scene.world.cluster_queues[obj["metadata"]["name"]]
@@ -62,7 +64,15 @@ def assign(case: Case) -> list[str]:
     if given.get("preemptWorkloadSlice"):
         old = scene.info(given["preemptWorkloadSlice"]["Obj"])
     oracle = StubbedOracle(given.get("simulationResult"))
-    assigner = FlavorAssigner(info, queue, scene.world.flavors, oracle, fair_sharing=bool(given.get("enableFairSharing")), replaced=old)
+    assigner = FlavorAssigner(
+        info,
+        queue,
+        scene.world.flavors,
+        oracle,
+        fair_sharing=bool(given.get("enableFairSharing")),
+        replaced=old,
+        topologies=scene.world.topologies,
+    )
     return _compare(assigner.assign(), case)
 
 
@@ -199,7 +209,9 @@ def no_fit_reason(case: Case) -> list[str]:
     pod_sets = [given["podSet"]] if "podSet" in given else given.get("podSets") or []
     info = scene.info(_workload(pod_sets))
     info.cluster_queue = queue.name
-    got = FlavorAssigner(info, queue, scene.world.flavors, Preemptor(scene.world, scene.seconds)).assign()
+    preemptor = Preemptor(scene.world, scene.seconds)
+    old = scene.info(given["replaceWl"]["Obj"]) if given.get("replaceWl") else None
+    got = FlavorAssigner(info, queue, scene.world.flavors, preemptor, replaced=old, topologies=scene.world.topologies).assign()
     return differences(got.no_fit_reason, case.want.get("wantNoFitReason") or case.want.get("wantReason") or "", "reason")
 
 

@@ -7,7 +7,8 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
-from raysail.api.kueue import ClusterQueue, Cohort, ResourceFlavor, Workload
+from raysail.api.core.node import Node
+from raysail.api.kueue import ClusterQueue, Cohort, ResourceFlavor, Topology, Workload
 from raysail.api.meta import parse_time
 from raysail.queue import status as transitions
 from raysail.queue.activity import Surroundings, activity_of
@@ -24,6 +25,7 @@ from raysail.queue.outcomes import (
 )
 from raysail.queue.pending import Pending
 from raysail.queue.requests import ResourceRules, summarize_limits
+from raysail.queue.topology.nodes import counts_beside, pod_amounts
 from raysail.queue.workload import WorkloadInfo, counts_as_usage, has_reservation, may_be_queued
 from raysail.queue.world import Flavor, World
 
@@ -52,7 +54,26 @@ class Scene:
     def flavors(self, objects: Iterable[Json]) -> None:
         for obj in objects or ():
             flavor = Flavor.from_object(view(obj, ResourceFlavor))
-            self.world.flavors[flavor.name] = flavor
+            self.world.set_flavor(flavor)
+
+    def topologies(self, objects: Iterable[Json]) -> None:
+        for obj in objects or ():
+            topology = view(obj, Topology)
+            self.world.topologies.set_topology(topology.metadata.name, [level.node_label for level in topology.spec.levels])
+
+    def nodes(self, objects: Iterable[Json]) -> None:
+        for obj in objects or ():
+            self.world.topologies.set_node(view(obj, Node))
+
+    def pods(self, objects: Iterable[Json]) -> None:
+        for pod in objects or ():
+            if counts_beside(pod):
+                key = f"{pod['metadata'].get('namespace', '')}/{pod['metadata']['name']}"
+                self.world.topologies.set_pod(key, pod["spec"]["nodeName"], pod_amounts(pod["spec"]))
+
+    def checks(self, objects: Iterable[Json]) -> None:
+        for obj in objects or ():
+            self.world.check_controllers[obj["metadata"]["name"]] = obj["spec"].get("controllerName", "")
 
     def queues(self, objects: Iterable[Json]) -> None:
         for obj in objects or ():

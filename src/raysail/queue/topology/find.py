@@ -92,6 +92,8 @@ class Finder:
         return dict(found)
 
     def _place(self, workers: PlacementRequest, leader: PlacementRequest | None, *, within: str = "") -> dict[str, TopologyAssignment]:
+        if workers.fault:
+            raise TopologyError(workers.fault)
         needs = Needs(self.tree, workers, leader)
         counts, exclusions = self.topology.counts(needs, workers.rules, self.assumed, within=within, empty=self.empty)
         placement = Placement(self.tree, self.topology.topology, counts, needs, self.profile, exclusions)

@@ -6,11 +6,12 @@ Nodes that are not ready or cordoned are none. Source: Kueue pkg/cache/scheduler
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
 from raysail.api.core.node import NODE_READY, Node
+from raysail.api.kueue import names
 from raysail.queue.requests import pod_requests, quantities, to_amount
 from raysail.queue.topology.assignment import PODS
 from raysail.queue.topology.tree import Host
@@ -58,6 +59,31 @@ class Nodes:
 def is_done(pod: Mapping[str, Any]) -> bool:
     """Whether a Pod (wire form) ended: it uses nothing more."""
     return (pod.get("status") or {}).get("phase") in ("Succeeded", "Failed")
+
+
+_PLACED: Final = (
+    names.POD_SET_PREFERRED_TOPOLOGY_ANNOTATION,
+    names.POD_SET_REQUIRED_TOPOLOGY_ANNOTATION,
+    names.POD_SET_SLICE_REQUIRED_TOPOLOGY_ANNOTATION,
+    names.POD_SET_SLICE_REQUIRED_TOPOLOGY_CONSTRAINTS_ANNOTATION,
+)
+
+
+def asks_for_topology(annotations: Mapping[str, str] | None) -> bool:
+    """Whether a Pod (or template) with these annotations asks for a topology itself."""
+    return bool(annotations) and any(key in (annotations or {}) for key in _PLACED)
+
+
+def is_placed(annotations: Mapping[str, str] | None) -> bool:
+    """Whether a Pod with these annotations is placed by topology: by its own wish, or by that of its queue."""
+    return asks_for_topology(annotations) or names.POD_SET_UNCONSTRAINED_TOPOLOGY_ANNOTATION in (annotations or {})
+
+
+def counts_beside(pod: Mapping[str, Any] | None) -> bool:
+    """Whether a Pod (wire form) uses a node without topology having placed it there."""
+    if pod is None or is_done(pod) or not (pod.get("spec") or {}).get("nodeName"):
+        return False
+    return not is_placed((pod.get("metadata") or {}).get("annotations"))
 
 
 def pod_amounts(spec: Mapping[str, Any]) -> dict[str, int]:

@@ -88,7 +88,7 @@ def has_levels(tree: Tree, request: TopologyRequest | None) -> bool:
 class PlacementRequest:
     """One pod set to be placed. `requests` is what one Pod asks for (cpu in milli, the rest in units), without itself as one of `pods`."""
 
-    __slots__ = ("count", "flavor", "group", "implied", "name", "previous", "requests", "rules", "topology")
+    __slots__ = ("count", "fault", "flavor", "group", "implied", "name", "previous", "requests", "rules", "topology")
 
     def __init__(
         self,
@@ -112,6 +112,8 @@ class PlacementRequest:
         self.group = str((topology or {}).get("podSetGroupName") or "")
         self.previous = previous
         """Where the Pods of the slice are that this one replaces."""
+        self.fault = ""
+        """What is wrong with the request itself; then there is no place for it."""
 
     def changed(self, *, count: int | None = None, topology: TopologyRequest | None = None) -> PlacementRequest:
         """The same with another number of Pods or another topology request."""
