@@ -14,6 +14,7 @@ from typing import Any
 import msgspec
 
 from raysail.api.kueue import Workload, names
+from raysail.api.kueue.workload import PodSet, PodSetAssignment
 from raysail.queue.world import Flavor
 
 Template = dict[str, Any]
@@ -55,35 +56,51 @@ class PodSetInfo:
         self.gates += [gate for gate in other.gates if gate not in self.gates]
 
 
-def infos_of_admission(workload: Workload, flavors: Mapping[str, Flavor]) -> list[PodSetInfo]:
-    """What each pod set of an admitted workload gets. Raises PodSetConflictError, MissingFlavorError."""
+def info_of_assignment(
+    given: PodSetAssignment, spec: PodSet | None, flavors: Mapping[str, Flavor], *, topology: bool = True
+) -> PodSetInfo:
+    """Where the flavors and the topology of one pod set put its Pods. `spec`: the pod set as asked for. Raises MissingFlavorError."""
+    info = PodSetInfo(given.name, given.count if given.count is not None else (spec.count if spec is not None else 0))
+    for name in dict.fromkeys((given.flavors or {}).values()):
+        flavor = flavors.get(name)
+        if flavor is None:
+            raise MissingFlavorError(f'resourceflavors.kueue.x-k8s.io "{name}" not found')
+        info.node_selector.update(flavor.node_labels)
+        info.tolerations += [dict(toleration) for toleration in flavor.tolerations]
+    if topology and given.topology_assignment is not None:
+        request = spec.topology_request if spec is not None else None
+        if request is None or (request.required is None and request.preferred is None and request.unconstrained is None):
+            info.annotations[names.POD_SET_UNCONSTRAINED_TOPOLOGY_ANNOTATION] = "true"
+        info.gates.append({"name": names.TOPOLOGY_GATE})
+    return info
+
+
+def infos_of_admission(
+    workload: Workload, flavors: Mapping[str, Flavor], *, topology: bool = True, queue_labels: bool = True, elastic: bool = True
+) -> list[PodSetInfo]:
+    """What each pod set of an admitted workload gets. Raises PodSetConflictError, MissingFlavorError.
+
+    `topology`, `queue_labels`, `elastic`: whether topologies, names of queues and slices of elastic jobs are told to the Pods.
+    """
     admission = workload.status.admission
     if admission is None:
         return []
     infos = []
     for given in admission.pod_set_assignments:
         spec = next((pod_set for pod_set in workload.spec.pod_sets if pod_set.name == given.name), None)
-        count = given.count if given.count is not None else (spec.count if spec is not None else 0)
-        info = PodSetInfo(given.name, count)
-        for name in dict.fromkeys((given.flavors or {}).values()):
-            flavor = flavors.get(name)
-            if flavor is None:
-                raise MissingFlavorError(f'resourceflavors.kueue.x-k8s.io "{name}" not found')
-            info.node_selector.update(flavor.node_labels)
-            info.tolerations += [dict(toleration) for toleration in flavor.tolerations]
-        if given.topology_assignment is not None:
-            request = spec.topology_request if spec is not None else None
-            if request is None or (request.required is None and request.preferred is None and request.unconstrained is None):
-                info.annotations[names.POD_SET_UNCONSTRAINED_TOPOLOGY_ANNOTATION] = "true"
-            info.gates.append({"name": names.TOPOLOGY_GATE})
-        info.annotations[names.WORKLOAD_ANNOTATION] = workload.metadata.name
+        info = info_of_assignment(given, spec, flavors, topology=topology)
+        if topology:
+            info.annotations[names.WORKLOAD_ANNOTATION] = workload.metadata.name
         annotations = workload.metadata.annotations or {}
-        if annotations.get(names.ELASTIC_JOB_ANNOTATION) == "true":
+        if elastic and annotations.get(names.ELASTIC_JOB_ANNOTATION) == "true":
             origin = annotations.get(names.WORKLOAD_SLICE_NAME_ANNOTATION) or workload.metadata.name
             info.annotations[names.WORKLOAD_SLICE_NAME_ANNOTATION] = origin
         info.labels[names.POD_SET_LABEL] = given.name
-        info.labels[names.LOCAL_QUEUE_NAME_LABEL] = workload.spec.queue_name
-        if _LABEL.fullmatch(admission.cluster_queue):
+        if names.MULTIKUEUE_ORIGIN_LABEL in (workload.metadata.labels or {}):
+            info.labels[names.MULTIKUEUE_WORKER_WORKLOAD_POD_LABEL] = "true"
+        if queue_labels:
+            info.labels[names.LOCAL_QUEUE_NAME_LABEL] = workload.spec.queue_name
+        if queue_labels and _LABEL.fullmatch(admission.cluster_queue):
             info.labels[names.CLUSTER_QUEUE_NAME_LABEL] = admission.cluster_queue
         for check in workload.status.admission_checks or ():
             for update in check.pod_set_updates or ():

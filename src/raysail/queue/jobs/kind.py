@@ -26,6 +26,8 @@ class Job(Object, frozen=True):
 
     spec: JsonObject = field(default_factory=dict)
     status: JsonObject = field(default_factory=dict)
+    companion: Job | None = None
+    """The object that does the job's work, for kinds that name one; no part of the object itself."""
 
     @property
     def labels(self) -> Mapping[str, str]:
@@ -40,7 +42,7 @@ class Job(Object, frozen=True):
     @property
     def queue_name(self) -> str:
         """The LocalQueue it wants; empty for none."""
-        return self.labels.get(names.QUEUE_NAME_LABEL) or self.annotations.get(names.QUEUE_NAME_LABEL) or ""
+        return self.labels.get(names.QUEUE_NAME_LABEL, "")
 
 
 class Ended(NamedTuple):
@@ -82,6 +84,12 @@ class JobKind:
     """Whether a stopped job is over: its Workload is not queued again."""
     label_selector = ""
     """Which objects of the kind the queue looks at; all when empty."""
+    companion: Resource | None = None
+    """The kind of the objects that do the work of this kind's jobs, where what they do counts; it is a kind of job itself."""
+
+    def companion_name(self, job: Job) -> str:
+        """The object of that kind that does this job's work; empty for none yet."""
+        return ""
 
     # what is it doing?
 
@@ -113,6 +121,10 @@ class JobKind:
         """Whether its waiting Workload goes to the queue that the job names now."""
         return True
 
+    def workload_active(self, job: Job) -> bool | None:
+        """What spec.active of its Workload is to be; None: that is not for the job to say."""
+        return None
+
     def on_hold(self, job: Job) -> bool:
         """Whether it waits for its user, and should hold no quota meanwhile."""
         return False
@@ -126,6 +138,14 @@ class JobKind:
     def reclaimable(self, job: Job) -> dict[str, int] | None:
         """Pods per pod set that have done their part; None where the kind cannot tell."""
         return None
+
+    def slice_name_part(self, job: Job) -> str:
+        """What tells the slices of an elastic job apart in their names."""
+        return str(job.metadata.generation)
+
+    def own_annotations(self, job: Job) -> Mapping[str, str]:
+        """Annotations that an elastic job is to have, from what its companion shows."""
+        return {}
 
     def priority_class(self, job: Job) -> str | None:
         """The PriorityClass that counts; None: that of the first pod template that names one."""

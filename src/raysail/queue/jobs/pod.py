@@ -21,7 +21,7 @@ from raysail.queue import status as transitions
 from raysail.queue.jobs import pod_group
 from raysail.queue.jobs.kind import Ended, InvalidJobError, Job, JobKind, JsonObject
 from raysail.queue.jobs.pod_group import MOST_ROLES, Pods, counts, gated, gather, group_of_pod, held, role_of, without_gate
-from raysail.queue.jobs.reconciler import MULTIKUEUE, JobReconciler
+from raysail.queue.jobs.reconciler import JobReconciler
 from raysail.queue.jobs.shared import Jobs, group_of
 from raysail.queue.jobs.workloads import maximum_execution_time, prebuilt_name
 from raysail.queue.outcomes import cut
@@ -138,7 +138,7 @@ class PodReconciler(JobReconciler):
         if workload is None:
             return
         namespace, name = workload.metadata.key
-        if _is_of_group(workload) or new is None:
+        if _is_of_group(workload) or (new is None and self._own_groups_only):
             self.controller.enqueue((_GROUP + namespace, name))  # one that goes may have kept a group from having its own
         owner = workload.metadata.controller_owner()
         if owner is not None and owner.kind == "Pod" and group_of(owner.api_version) == "":
@@ -262,7 +262,7 @@ class PodReconciler(JobReconciler):
         waiting = [pod for pod in pods.present if gated(pod)]
         try:
             infos = infos_of_admission(workload, self.cache.world.flavors)
-            patches = [(pod, _let_go_patch(pod, _info_for(pods, pod, infos))) for pod in waiting]
+            patches = [(pod, _let_go_patch(pod, info_for(pods, pod, infos))) for pod in waiting]
         except PodSetConflictError as error:
             text = str(error)
             await self._change(workload, lambda w, s: transitions.finish(s, "FailedToStart", text, self._now, w.metadata.generation))
@@ -271,7 +271,7 @@ class PodReconciler(JobReconciler):
 
     def _runs_elsewhere(self, workload: Workload) -> bool:
         given = (self.cache.checks.get("", check.name) for check in workload.status.admission_checks or ())
-        return any(check is not None and check.spec.controller_name == MULTIKUEUE for check in given)
+        return any(check is not None and check.spec.controller_name == names.MULTIKUEUE_CONTROLLER for check in given)
 
     async def _ungate(self, pod: Job, patch: JsonObject, cluster_queue: str) -> None:
         if await self.writer.patch(pod, patch) is not None:
@@ -320,7 +320,7 @@ class PodReconciler(JobReconciler):
         await self._free(_pods(job).members)
 
 
-def _info_for(pods: Pods, pod: Job, infos: Sequence[PodSetInfo]) -> PodSetInfo:
+def info_for(pods: Pods, pod: Job, infos: Sequence[PodSetInfo]) -> PodSetInfo:
     if not pods.group:
         if len(infos) != 1:
             raise PodSetConflictError(f"invalid podset infos: expecting 1 pod set got {len(infos)}")

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, Final
+from typing import Any
 
 import msgspec
 
@@ -15,28 +15,31 @@ from raysail.api import conditions
 from raysail.api.kueue import Workload, WorkloadPriorityClass, names
 from raysail.api.kueue.workloadname import MAX_NAME, MAX_SHORT_NAME, workload_name
 from raysail.api.meta import owner_reference
+from raysail.api.names import MAX_LABEL, label_value_faults
 from raysail.api.scheduling import PriorityClass
+from raysail.queue.jobs.gates import DEFAULT_GATES, JobGates
 from raysail.queue.jobs.kind import Job, JobKind, JsonObject
 from raysail.queue.podset import MissingFlavorError, PodSetConflictError, equal_pod_sets, infos_of_admission, inject
 from raysail.queue.workload import has_reservation, is_admitted
 from raysail.queue.world import Flavor
 
-FINALIZER: Final = "kueue.x-k8s.io/resource-in-use"
 
-
-def name_for(kind: JobKind, job: Job, *, short: bool = False) -> str:
-    """The name of the Workload of this job; an elastic one's has its generation in it."""
-    extra = str(job.metadata.generation) if job.annotations.get(names.ELASTIC_JOB_ANNOTATION) == "true" else ""
+def name_for(kind: JobKind, job: Job, gates: JobGates = DEFAULT_GATES) -> str:
+    """The name of the Workload of this job; each slice of an elastic one has another."""
+    extra = kind.slice_name_part(job) if gates.elastic(job.annotations) else ""
     resource = kind.resource
-    return workload_name(
-        resource.kind, resource.group, job.metadata.name, job.metadata.uid, extra, longest=MAX_SHORT_NAME if short else MAX_NAME
-    )
+    longest = MAX_SHORT_NAME if gates.short_workload_names else MAX_NAME
+    return workload_name(resource.kind, resource.group, job.metadata.name, job.metadata.uid, extra, longest=longest)
 
 
-def pod_sets_of(kind: JobKind, job: Job) -> list[JsonObject]:
+def pod_sets_of(kind: JobKind, job: Job, gates: JobGates = DEFAULT_GATES) -> list[JsonObject]:
     """The job's pod sets, without environment variables that are given twice (the last one counts). Raises InvalidJobError."""
     found = kind.pod_sets(job)
     for pod_set in found:
+        if not gates.topology_aware_scheduling:
+            pod_set.pop("topologyRequest", None)
+        if not gates.partial_admission:
+            pod_set.pop("minCount", None)
         spec = pod_set["template"].get("spec") or {}
         for container in (*(spec.get("initContainers") or ()), *(spec.get("containers") or ())):
             if container.get("env"):
@@ -55,40 +58,51 @@ def maximum_execution_time(job: Job) -> int | None:
     return int(text) if text.isascii() and text.isdigit() and int(text) > 0 else None
 
 
-def prebuilt_name(job: Job) -> str:
-    """The Workload that the job names itself; empty for none."""
-    return job.annotations.get(names.PREBUILT_WORKLOAD_NAME) or job.labels.get(names.PREBUILT_WORKLOAD_NAME) or ""
+def prebuilt_name(job: Job, gates: JobGates = DEFAULT_GATES) -> str:
+    """The Workload that the job names itself; empty for none. The annotation counts before the label, or only where it is too long for one."""
+    annotation = job.annotations.get(names.PREBUILT_WORKLOAD_NAME, "")
+    label = job.labels.get(names.PREBUILT_WORKLOAD_NAME, "")
+    if gates.workload_identifier_annotations:
+        return annotation or label
+    return label or (annotation if len(annotation) > MAX_LABEL else "")
 
 
 def construct(
-    kind: JobKind, job: Job, *, labels_to_copy: Iterable[str] = (), annotations_to_copy: Iterable[str] = (), short_names: bool = False
+    kind: JobKind,
+    job: Job,
+    gates: JobGates = DEFAULT_GATES,
+    *,
+    labels_to_copy: Iterable[str] = (),
+    annotations_to_copy: Iterable[str] = (),
 ) -> JsonObject:
     """The Workload of a job, without its priority. Raises InvalidJobError."""
+    copied = frozenset(annotations_to_copy) if gates.custom_metric_labels else frozenset()
     annotations = {
         key: value
         for key, value in job.annotations.items()
-        if key.startswith(names.PROVISIONING_REQUEST_ANNOTATION_PREFIX) or key in annotations_to_copy
+        if key.startswith(names.PROVISIONING_REQUEST_ANNOTATION_PREFIX) or key in copied
     }
-    if gates := job.annotations.get(names.ADMISSION_GATED_BY_ANNOTATION):
-        annotations[names.ADMISSION_GATED_BY_ANNOTATION] = gates
+    if gates.admission_gated_by and (gated_by := job.annotations.get(names.ADMISSION_GATED_BY_ANNOTATION)):
+        annotations[names.ADMISSION_GATED_BY_ANNOTATION] = gated_by
     labels = {key: job.labels[key] for key in labels_to_copy if key in job.labels}
-    labels[names.JOB_UID_LABEL] = job.metadata.uid
+    if not label_value_faults(job.metadata.uid):
+        labels[names.JOB_UID_LABEL] = job.metadata.uid
     owner = {
         "apiVersion": kind.resource.api_version,
         "kind": kind.resource.kind,
         "metadata": {"name": job.metadata.name, "uid": job.metadata.uid},
     }
-    spec: JsonObject = {"podSets": pod_sets_of(kind, job)}
+    spec: JsonObject = {"podSets": pod_sets_of(kind, job, gates)}
     if job.queue_name:
         spec["queueName"] = job.queue_name
     limit = maximum_execution_time(job)
     if limit is not None:
         spec["maximumExecutionTimeSeconds"] = limit
     metadata: JsonObject = {
-        "name": name_for(kind, job, short=short_names),
+        "name": name_for(kind, job, gates),
         "namespace": job.metadata.namespace,
         "labels": labels,
-        "finalizers": [FINALIZER],
+        "finalizers": [names.RESOURCE_IN_USE_FINALIZER],
         "ownerReferences": [owner_reference(owner)],
     }
     if annotations:
@@ -133,22 +147,22 @@ def priority_of(
     return {"group": "scheduling.k8s.io", "kind": "PriorityClass", "name": chosen.metadata.name}, chosen.value
 
 
-def matches(kind: JobKind, job: Job, workload: Workload, flavors: Mapping[str, Flavor]) -> bool:
+def matches(kind: JobKind, job: Job, workload: Workload, flavors: Mapping[str, Flavor], gates: JobGates = DEFAULT_GATES) -> bool:
     """Whether the Workload stands for the job as it is. Raises InvalidJobError."""
     owner = workload.metadata.controller_owner()
-    if owner is None or owner.name != job.metadata.name or owner.uid != job.metadata.uid:
+    if owner is None or owner.name != job.metadata.name or (gates.finish_orphaned_workloads and owner.uid != job.metadata.uid):
         return False
     if workload.spec.maximum_execution_time_seconds != maximum_execution_time(job):
         return False
-    return matches_pod_sets(kind, job, workload, flavors)
+    return matches_pod_sets(kind, job, workload, flavors, gates)
 
 
-def matches_pod_sets(kind: JobKind, job: Job, workload: Workload, flavors: Mapping[str, Flavor]) -> bool:
+def matches_pod_sets(kind: JobKind, job: Job, workload: Workload, flavors: Mapping[str, Flavor], gates: JobGates = DEFAULT_GATES) -> bool:
     """Whether the pod sets are the job's: as they are, or as they run under the admission."""
-    own = pod_sets_of(kind, job)
+    own = pod_sets_of(kind, job, gates)
     stored: list[JsonObject] = msgspec.to_builtins(workload.spec.pod_sets)
     loose = is_admitted(workload)
-    running = _running_pod_sets(workload, stored, flavors)
+    running = _running_pod_sets(workload, stored, flavors, gates)
     if running is not None:
         if equal_pod_sets(own, running, ignore_tolerations=loose):
             return True
@@ -156,11 +170,20 @@ def matches_pod_sets(kind: JobKind, job: Job, workload: Workload, flavors: Mappi
     return equal_pod_sets(own, stored, ignore_tolerations=loose)
 
 
-def _running_pod_sets(workload: Workload, stored: list[JsonObject], flavors: Mapping[str, Flavor]) -> list[JsonObject] | None:
+def _running_pod_sets(
+    workload: Workload, stored: list[JsonObject], flavors: Mapping[str, Flavor], gates: JobGates
+) -> list[JsonObject] | None:
     if not has_reservation(workload):
         return None
     try:
-        infos = {info.name: info for info in infos_of_admission(workload, flavors)}
+        given = infos_of_admission(
+            workload,
+            flavors,
+            topology=gates.topology_aware_scheduling,
+            queue_labels=gates.assign_queue_labels_for_pods,
+            elastic=gates.elastic_jobs,
+        )
+        infos = {info.name: info for info in given}
         running = copy.deepcopy(stored)
         partial = any(p.get("minCount") is not None and p.get("count", 0) > p["minCount"] for p in running)
         for pod_set in running:
