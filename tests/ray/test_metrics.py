@@ -82,7 +82,7 @@ def test_how_long_a_cluster_took_is_measured_once_and_goes_with_it() -> None:
     assert series(found) == []
     found.cluster_changed(made(42), made(42, PROVISIONED))
     found.cluster_changed(made(50, PROVISIONED), made(50, PROVISIONED))
-    assert series(found) == ['kuberay_cluster_provisioned_duration_seconds{name="rc",namespace="ns",uid="uid-rc"} 42.0']
+    assert series(found) == ['kuberay_cluster_provisioned_duration_seconds{name="rc",namespace="ns",uid="uid-rc"} 42']
     found.cluster_changed(made(50, PROVISIONED), None)
     assert series(found) == []
 
@@ -94,7 +94,7 @@ def test_every_try_of_a_job_is_measured() -> None:
     found.job_changed(at("Running", 1), at("Failed", 2))
     found.job_changed(at("Failed", 2), at("Failed", 2))
     told = 'kuberay_job_execution_duration_seconds{name="rj",namespace="ns",uid="uid-rj",job_deployment_status='
-    assert series(found) == [f'{told}"Retrying",retry_count="0"}} 90.0', f'{told}"Failed",retry_count="1"}} 90.0']
+    assert series(found) == [f'{told}"Retrying",retry_count="0"}} 90', f'{told}"Failed",retry_count="1"}} 90.0']
     found.job_changed(at("Failed", 2), None)
     assert series(found) == []
 

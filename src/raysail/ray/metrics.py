@@ -10,6 +10,7 @@ from typing import Final
 
 from raysail.api.conditions import is_true
 from raysail.api.meta import Object, parse_time
+from raysail.api.prometheus import Family, label_text, number
 from raysail.api.ray import RayCluster, RayJob, RayService, names
 from raysail.api.ray import cluster as cluster_states
 from raysail.api.ray import job as job_states
@@ -17,7 +18,6 @@ from raysail.api.ray import service as service_states
 from raysail.api.resources import RAY_CLUSTERS, RAY_JOBS, RAY_SERVICES
 from raysail.kube.manager import Manager
 
-_ESCAPES: Final = str.maketrans({"\\": "\\\\", '"': '\\"', "\n": "\\n"})
 _ENDS: Final = job_states.TERMINAL_DEPLOYMENT_STATUSES
 _Labels = dict[str, str]
 
@@ -114,12 +114,7 @@ def _shown(flag: bool) -> str:
 
 def _gauge(name: str, told: str, samples: Iterable[tuple[_Labels, float]]) -> Iterable[str]:
     """Nothing at all while there are no samples, as Prometheus' clients do."""
-    found = [f"{name}{{{_written(labels)}}} {number}" for labels, number in samples]
+    found = [f"{name}{label_text(labels.items())} {number(value)}" for labels, value in samples]
     if found:
-        yield f"# HELP {name} {told}"
-        yield f"# TYPE {name} gauge"
+        yield from Family(name, "gauge", told, ()).head()
         yield from found
-
-
-def _written(labels: _Labels) -> str:
-    return ",".join(f'{key}="{value.translate(_ESCAPES)}"' for key, value in labels.items())
