@@ -87,7 +87,7 @@ class Cluster:
                 return None
             raise
 
-    async def list(self, resource: Resource, namespace: str = "ns") -> list[dict[str, Any]]:
+    async def listed(self, resource: Resource, namespace: str = "ns") -> list[dict[str, Any]]:
         import msgspec
 
         return [msgspec.json.decode(item) for item in (await self.client.list(resource, namespace)).items]

@@ -11,7 +11,8 @@ import pytest
 
 from raysail.api.apps import Deployment, ReplicaSet
 from raysail.api.resources import DEPLOYMENTS, PERSISTENT_VOLUME_CLAIMS, PODS, REPLICA_SETS, STATEFUL_SETS
-from raysail.builtin.deployments.decide import amount_of, decide
+from raysail.builtin.amounts import amount_of
+from raysail.builtin.deployments.decide import decide
 from tests.builtin.conftest import Cluster, cluster
 
 NOW = datetime(2026, 1, 1, 0, 10, tzinfo=UTC)
@@ -129,7 +130,7 @@ async def test_a_deployment_from_one_template_to_the_next() -> None:
             before = c.pods()
             await c.pods_until(lambda pods, before=before: pods != before)
         assert images() == ["other", "other"]
-        sets = await c.list(REPLICA_SETS)
+        sets = await c.listed(REPLICA_SETS)
         assert sorted(s["spec"]["replicas"] for s in sets) == [0, 2]
 
 
@@ -164,7 +165,7 @@ async def test_a_stateful_set_starts_and_stops_in_order() -> None:
         assert pods[2].spec.subdomain == "s"
         assert pods[2].metadata.labels is not None
         assert pods[2].metadata.labels["apps.kubernetes.io/pod-index"] == "2"
-        assert {o["metadata"]["name"] for o in await c.list(PERSISTENT_VOLUME_CLAIMS)} == {"data-w-0", "data-w-1", "data-w-2"}
+        assert {o["metadata"]["name"] for o in await c.listed(PERSISTENT_VOLUME_CLAIMS)} == {"data-w-0", "data-w-1", "data-w-2"}
         await c.until(STATEFUL_SETS, "w", lambda o: o and o["status"].get("readyReplicas") == 3)
         await c.client.patch(STATEFUL_SETS, "w", {"spec": {"replicas": 1}}, "ns")
         for name in ("w-2", "w-1"):

@@ -15,7 +15,7 @@ async def test_binds_and_says_so() -> None:
         assert pods[0].spec.node_name == "n1"
         assert conditions.is_true(pods[0].status.conditions, "PodScheduled")
         await c.manager.events.flush()
-        events = await c.list(EVENTS)
+        events = await c.listed(EVENTS)
         assert [(e["reason"], e["note"], e["reportingController"]) for e in events] == [
             ("Scheduled", "Successfully assigned ns/p to n1", "default-scheduler")
         ]

@@ -129,4 +129,4 @@ async def test_ticks() -> None:
                 await crons._jobs.until(lambda count=count: len(crons._jobs.list("ns")) == count)  # type: ignore[misc]
             found = await c.until(CRON_JOBS, "c", lambda o: o and len(o["status"].get("active") or ()) == 2)
             assert found is not None
-            assert {entry["name"] for entry in found["status"]["active"]} == {o["metadata"]["name"] for o in await c.list(JOBS)}
+            assert {entry["name"] for entry in found["status"]["active"]} == {o["metadata"]["name"] for o in await c.listed(JOBS)}

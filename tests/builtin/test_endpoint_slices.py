@@ -111,7 +111,7 @@ async def test_follows_its_pods() -> None:
             return [a["ip"] for subset in (o or {}).get("subsets") or () for a in subset.get("addresses") or ()]
 
         await c.until(ENDPOINTS, "s", lambda o: addresses(o) == ["10.1.0.2"])
-        (found,) = await c.list(ENDPOINT_SLICES)
+        (found,) = await c.listed(ENDPOINT_SLICES)
         assert [e["addresses"] for e in found["endpoints"]] == [["10.1.0.2"]]
         assert found["ports"] == [{"name": "http", "port": 8080, "protocol": "TCP"}]
         await c.set_pod("a", ready=False, ip="10.1.0.2")

@@ -78,7 +78,7 @@ async def test_an_owner_in_another_namespace_is_said_to_be_wrong() -> None:
         await c.config_map("stray", owner)
         await c.gone(CONFIG_MAPS, "stray")
         await c.manager.events.flush()
-        events = await c.list(EVENTS)
+        events = await c.listed(EVENTS)
         assert [e["reason"] for e in events] == ["OwnerRefInvalidNamespace"]
         assert (await c.get(CONFIG_MAPS, "owner", "default")) is not None
 
@@ -126,7 +126,7 @@ async def test_many_dependents() -> None:
             await c.config_map(f"child-{number}", owner, block=True)
         await c.client.delete(CONFIG_MAPS, "owner", "ns", propagation=Propagation.FOREGROUND)
         await c.gone(CONFIG_MAPS, "owner")
-        assert [o["metadata"]["name"] for o in await c.list(CONFIG_MAPS)] == []
+        assert [o["metadata"]["name"] for o in await c.listed(CONFIG_MAPS)] == []
 
 
 @pytest.mark.skipif(os.environ.get("HOST") == "kube-apiserver", reason="needs the CRDs that the embedded API installs")

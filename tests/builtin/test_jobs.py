@@ -36,7 +36,7 @@ async def test_runs_to_completion() -> None:
         pods = await c.pods_until(lambda pods: not any(JOB_TRACKING_FINALIZER in (p.metadata.finalizers or ()) for p in pods))
         assert len(pods) == 3
         await c.manager.events.flush()
-        reasons = {event["reason"] for event in await c.list(EVENTS)}
+        reasons = {event["reason"] for event in await c.listed(EVENTS)}
         assert {"SuccessfulCreate", "Completed"} <= reasons
 
 

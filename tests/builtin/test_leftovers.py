@@ -52,4 +52,4 @@ async def test_old_events() -> None:
         assert await expiry.sweep() == 0
         await clock.advance(120)
         assert await expiry.sweep() == 2
-        assert await c.list(EVENTS) == []
+        assert await c.listed(EVENTS) == []

@@ -16,8 +16,8 @@ async def test_everything_in_it_goes() -> None:
         await c.pod("p")
         await c.client.delete(NAMESPACES, "ns")
         await c.gone(NAMESPACES, "ns")
-        assert await c.list(CONFIG_MAPS) == []
-        assert await c.list(PODS) == []
+        assert await c.listed(CONFIG_MAPS) == []
+        assert await c.listed(PODS) == []
 
 
 async def test_what_a_finalizer_holds_is_told() -> None:

@@ -65,6 +65,6 @@ async def test_a_quota_counts_what_is_there() -> None:
         assert found is not None
         assert found["status"]["used"]["requests.cpu"] == "1500m"
         assert found["status"]["hard"]["pods"] == "10"
-        assert int(found["status"]["used"]["count/configmaps"]) <= len(await c.list(CONFIG_MAPS))
+        assert int(found["status"]["used"]["count/configmaps"]) <= len(await c.listed(CONFIG_MAPS))
         await c.set_pod("p", "Succeeded", ready=False)
         await c.until(RESOURCE_QUOTAS, "q", lambda o: o and o["status"]["used"]["pods"] == "0")

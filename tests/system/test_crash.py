@@ -7,6 +7,7 @@ import random
 import signal
 import time
 from collections import Counter
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -57,8 +58,9 @@ def kill_at_random(subject: Instance, dice: random.Random, weights: dict[str, in
                 process.signal(signal.SIGKILL)
                 killed[victim] += 1
         elif marked := of_role(subject, victim):
-            os.kill(dice.choice(marked), signal.SIGKILL)
-            killed[victim] += 1
+            with suppress(ProcessLookupError):  # it may have ended by itself meanwhile
+                os.kill(dice.choice(marked), signal.SIGKILL)
+                killed[victim] += 1
         time.sleep(dice.uniform(*pause_seconds))  # the moment of the next kill is meant to be random
     return killed
 

@@ -328,6 +328,8 @@ def test_drains_a_node(up: Instance) -> None:
     )
     up.kubectl("wait", f"pod/{name}", "--for=condition=Ready", "--timeout=30s")
     node = pod_node(up, name)
+    up.kubectl("create", "pdb", name, f"--selector=run={name}", "--min-available=0")
+    up.kubectl("wait", f"pdb/{name}", "--for=jsonpath={.status.disruptionsAllowed}=1", "--timeout=30s")
     up.kubectl("cordon", node)
     assert "SchedulingDisabled" in up.kubectl("get", "node", node)
     up.kubectl("drain", node, "--force", "--ignore-daemonsets", "--delete-emptydir-data", f"--pod-selector=run={name}", "--timeout=30s")

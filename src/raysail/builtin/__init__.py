@@ -28,6 +28,7 @@ CONTROLLERS: Final = {
     "cronjob": "cronjobs",
     "replicaset": "replicasets",
     "deployment": "deployments",
+    "disruption": "disruption",
     "statefulset": "statefulsets",
 }
 """The names by which they are switched on, and where they are."""

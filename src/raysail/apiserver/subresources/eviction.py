@@ -58,6 +58,8 @@ async def _spend(call: Call, pod: dict[str, Any], *, dry_run: bool) -> None:
     budget = budgets[0].object()
     status = budget.setdefault("status", {})
     name = budget["metadata"]["name"]
+    if not _is_ready(pod) and _may_lose_unhealthy(budget):
+        return
     if status.get("observedGeneration", 0) < budget["metadata"].get("generation", 0):
         raise _not_now(f"The disruption budget {name} is still being processed by the server.", retry_after_seconds=10)
     if status.get("disruptionsAllowed", 0) <= 0:
@@ -68,6 +70,18 @@ async def _spend(call: Call, pod: dict[str, Any], *, dry_run: bool) -> None:
     definition = call.shared.registry.find("policy", "v1", "poddisruptionbudgets")
     if definition is not None and not dry_run:
         await call.store.put(_BUDGETS, budgets[0].key, encoder(definition, budget))
+
+
+def _is_ready(pod: dict[str, Any]) -> bool:
+    conditions = (pod.get("status") or {}).get("conditions") or ()
+    return any(condition["type"] == "Ready" and condition["status"] == "True" for condition in conditions)
+
+
+def _may_lose_unhealthy(budget: dict[str, Any]) -> bool:
+    """A Pod that is not ready costs nothing: always with AlwaysAllow, else as long as enough others are healthy."""
+    status = budget["status"]
+    enough = status.get("currentHealthy", 0) >= status.get("desiredHealthy", 0) > 0
+    return enough or (budget.get("spec") or {}).get("unhealthyPodEvictionPolicy") == "AlwaysAllow"
 
 
 def _not_now(text: str, retry_after_seconds: int = 0) -> StatusError:

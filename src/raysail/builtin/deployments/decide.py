@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -15,6 +14,7 @@ from raysail.api import conditions
 from raysail.api.apps import Deployment, ReplicaSet
 from raysail.api.meta import format_time, parse_time
 from raysail.api.resources import REPLICA_SETS
+from raysail.builtin.amounts import amount_of
 from raysail.builtin.naming import template_hash
 from raysail.builtin.ownedpods import controller_reference
 from raysail.builtin.replicasets.decide import changed_fields
@@ -23,7 +23,6 @@ HASH_LABEL: Final = "pod-template-hash"
 REVISION: Final = "deployment.kubernetes.io/revision"
 DESIRED: Final = "deployment.kubernetes.io/desired-replicas"
 MAXIMUM: Final = "deployment.kubernetes.io/max-replicas"
-_PERCENT: Final = re.compile(r"([0-9]+)%", re.ASCII)
 _NOT_COPIED: Final = ("kubectl.kubernetes.io/last-applied-configuration", REVISION, DESIRED, MAXIMUM, "deprecated.deployment.rollback.to")
 
 JsonObject = dict[str, Any]
@@ -95,17 +94,6 @@ def build_replica_set(deployment: Deployment, old: Sequence[ReplicaSet]) -> Json
             "template": template,
         },
     }
-
-
-def amount_of(value: int | str | None, whole: int, *, up: bool) -> int:
-    """A number or a percentage of `whole`, rounded up or down."""
-    if isinstance(value, int):
-        return value
-    match = _PERCENT.fullmatch(value or "")
-    if not match:
-        return 0
-    part = int(match.group(1)) * whole
-    return -(-part // 100) if up else part // 100
 
 
 def _roll(deployment: Deployment, current: ReplicaSet, old: Sequence[ReplicaSet], step: Step) -> None:
