@@ -57,8 +57,9 @@ def up(
             raise InstanceError(
                 f"raysail runs already for {home.path} (pid {running.pid}) with other options: `raysail down` first, then `raysail up` again"
             )
-        click.echo(f"raysail runs already for {home.path} (pid {running.pid})", err=True)
-        _tell(home, Api(home))
+        if not quiet:
+            click.echo(f"raysail runs already for {home.path} (pid {running.pid})", err=True)
+            _tell(home, Api(home))
         return
     warning = _check_ray()
     home.prepare()
