@@ -48,11 +48,12 @@ def run_apiserver(home: Home) -> None:
 def queue_admission(settings: Settings) -> AdmissionSettings:
     """What the API holds back at a job's creation must be what the controllers then queue: the same file says both. Raises InstanceError."""
     from raysail.api.kueue.admission.settings import SERVED_FRAMEWORKS, AdmissionSettings
-    from raysail.operator.documents import read_document
-    from raysail.operator.settings import SettingsError
 
     if not settings.queue_config:
         return AdmissionSettings()
+    from raysail.operator.documents import read_document
+    from raysail.operator.settings import SettingsError
+
     try:
         found = AdmissionSettings.from_configuration(read_document(Path(settings.queue_config)))
     except (SettingsError, SelectorError) as error:
