@@ -15,6 +15,7 @@ __all__ = ["QueueSettings", "register"]
 def register(manager: Manager, settings: QueueSettings) -> None:
     """The scheduler, the controllers of Kueue's kinds, and one reconciler for each kind of job that is switched on."""
     from raysail.queue.cache import QueueCache
+    from raysail.queue.checks.controller import ProvisioningCheckController, ProvisioningController
     from raysail.queue.controllers.priority import PriorityClassController
     from raysail.queue.controllers.queues import ClusterQueueController, CohortController, LocalQueueController
     from raysail.queue.controllers.references import register_references
@@ -31,6 +32,8 @@ def register(manager: Manager, settings: QueueSettings) -> None:
     CohortController(manager, cache, settings)
     register_references(manager, cache, settings)
     PriorityClassController(manager, cache)
+    ProvisioningCheckController(manager, cache)
+    ProvisioningController(manager, cache, settings)
     jobs = Jobs(manager, cache, settings, KINDS.values())
     for framework, kind in KINDS.items():
         if framework in settings.frameworks or any(each in settings.frameworks for each in kind.implied_by):

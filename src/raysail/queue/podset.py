@@ -56,9 +56,7 @@ class PodSetInfo:
         self.gates += [gate for gate in other.gates if gate not in self.gates]
 
 
-def info_of_assignment(
-    given: PodSetAssignment, spec: PodSet | None, flavors: Mapping[str, Flavor], *, topology: bool = True
-) -> PodSetInfo:
+def info_of_assignment(given: PodSetAssignment, spec: PodSet | None, flavors: Mapping[str, Flavor], *, topology: bool = True) -> PodSetInfo:
     """Where the flavors and the topology of one pod set put its Pods. `spec`: the pod set as asked for. Raises MissingFlavorError."""
     info = PodSetInfo(given.name, given.count if given.count is not None else (spec.count if spec is not None else 0))
     for name in dict.fromkeys((given.flavors or {}).values()):
