@@ -19,7 +19,8 @@ from raysail.operator.feature_gates import gate_faults
 from raysail.operator.queue_validation import validate
 from raysail.operator.settings import SettingsError
 from raysail.queue.requests import ResourceRules, Transformation
-from raysail.queue.settings import AdmissionFairSharing, QueueSettings, RequeuingStrategy, WaitForPodsReady
+from raysail.queue.settings import QueueSettings, RequeuingStrategy, WaitForPodsReady
+from raysail.queue.usage_ledger import AdmissionFairSharing
 
 logger = logging.getLogger(__name__)
 

@@ -11,6 +11,7 @@ from typing import Any
 from raysail.api.quantity import format_amount
 from raysail.queue.quota import UNLIMITED, Amounts
 from raysail.queue.topology.assignment import TopologyAssignment
+from raysail.queue.topology.world import DomainUse
 from raysail.queue.workload import FlavorScan, WorkloadInfo
 from raysail.queue.world import ClusterQueue
 
@@ -117,13 +118,15 @@ class PodSetAssignment:
 class Assignment:
     """What a workload would get, for all its pod sets."""
 
-    __slots__ = ("borrowing", "fixed_mode", "no_fit_reason", "pod_sets", "replaced", "scan", "usage")
+    __slots__ = ("borrowing", "fixed_mode", "no_fit_reason", "pod_sets", "replaced", "scan", "usage", "uses")
 
     def __init__(self, scan: FlavorScan, replaced: WorkloadInfo | None = None) -> None:
         self.pod_sets: list[PodSetAssignment] = []
         self.borrowing = 0
         """How far up the cohorts it has to borrow; 0: not at all."""
         self.usage: Amounts = {}
+        self.uses: list[DomainUse] = []
+        """What it takes of the topology beyond what the workload holds already."""
         self.scan = scan
         self.fixed_mode: Mode | None = None
         self.no_fit_reason = ""

@@ -10,15 +10,29 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
+from raysail.queue.admissibility import NAMESPACE_MISMATCH, inadmissible
 from raysail.queue.assignment import Assignment, Mode
-from raysail.queue.decisions import Admit, Plan, Preempt, Trace, Wait, WaitForPodsReady
+from raysail.queue.decisions import Admit, EvictUnhealthy, Migrate, Plan, Preempt, SecondPassFailed, Trace, Wait, WaitForPodsReady
+from raysail.queue.entry import (
+    ADMISSION_GATED,
+    MISCONFIGURED,
+    PENDING_EVALUATION,
+    SUSPENDED,
+    WAITING_FOR_PREEMPTED,
+    WAITING_FOR_QUOTA,
+    Entry,
+    classical_order,
+    to_reserve,
+)
 from raysail.queue.fairness import Tournament
 from raysail.queue.flavors import FlavorAssigner
 from raysail.queue.partial import largest_fitting
 from raysail.queue.pending import Pending, PendingQueue, Requeue
 from raysail.queue.preemption import Preemptor, Victim
-from raysail.queue.quota import Amounts, CohortNode, plus
-from raysail.queue.requests import limit_range_errors, resource_errors
+from raysail.queue.quota import Amounts, CohortNode
+from raysail.queue.second_pass import needs_second_pass, on_unhealthy_node
+from raysail.queue.usage_ledger import requests_of
+from raysail.queue.variants import admitted_sibling, is_variant, may_migrate
 from raysail.queue.workload import (
     SLICE_REPLACEMENT_FOR,
     PodSetRequests,
@@ -28,13 +42,6 @@ from raysail.queue.workload import (
     has_reservation,
 )
 from raysail.queue.world import ClusterQueue, World
-
-PENDING_EVALUATION = "PendingEvaluation"
-WAITING_FOR_QUOTA = "WaitingForQuota"
-WAITING_FOR_PREEMPTED = "WaitingForPreemptedWorkloads"
-MISCONFIGURED = "Misconfigured"
-SUSPENDED = "Suspended"
-ADMISSION_GATED = "AdmissionGated"
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +59,14 @@ class Options:
     partial_admission: bool = True
     recompute_overlapping: bool = True
     """Whether a nominee whose victims were taken by another in the same round gets a second look."""
+    concurrent_admission: bool = False
+    """Whether variants of one job may be planned side by side (Kueue: alpha)."""
+    preemptors_first: bool = False
+    """Whether those for whom others are being preempted go before all others of the round (Kueue: alpha)."""
+    by_priority: bool = True
+    """Whether priority decides between the heads of different queues."""
+    keep_scan: bool = True
+    """Whether a nominee that was passed over goes on with the next flavor the next time, and not from the first."""
 
     @property
     def fair_sharing(self) -> bool:
@@ -59,61 +74,24 @@ class Options:
         return self.fair_strategies is not None
 
 
-class Entry:
-    """One head on its way through a round."""
-
-    __slots__ = ("assignment", "gated", "info", "message", "queue", "reason", "requeue", "status", "victims")
-
-    def __init__(self, info: WorkloadInfo, queue: ClusterQueue) -> None:
-        self.info = info
-        self.queue = queue
-        self.assignment: Assignment | None = None
-        self.victims: list[Victim] = []
-        self.status = ""
-        """Empty (looked at, not admitted), skipped, gated, assumed, or blocked."""
-        self.reason = ""
-        self.message = ""
-        self.requeue = Requeue.GENERIC
-        self.gated = False
-
-    def record(self, assignment: Assignment, victims: list[Victim]) -> None:
-        """Keeps what nomination found; the flavor scan goes on from there the next time."""
-        self.assignment = assignment
-        self.victims = victims
-        self.message = assignment.message()
-        self.info.last_scan = assignment.scan
-
-    @property
-    def mode(self) -> Mode:
-        """The mode of the assignment."""
-        return self.assignment.mode() if self.assignment is not None else Mode.NO_FIT
-
-    def net_usage(self) -> Amounts:
-        """What admission would add: nothing for a workload that holds its quota already."""
-        return {} if self.assignment is None or has_reservation(self.info.obj) else self.assignment.usage
-
-    def skip(self, message: str) -> None:
-        """Passes for this round, because of what others did in it."""
-        self.status = "skipped"
-        self.message = message
-        self.reason = WAITING_FOR_QUOTA
-
-
 def plan(world: World, pending: Pending, now: float, options: Options = Options(), queues: Iterable[str] | None = None) -> Plan:
     """Decides for these ClusterQueues (default: all). Changes world and queues to what holds once the decisions are written."""
     result = Plan()
     names = list(queues) if queues is not None else sorted(pending.queues)
-    while names and result.rounds < options.max_rounds:
-        heads = [head for name in names if (head := _take_head(world, pending, name)) is not None]
+    again = pending.second_pass.take_ready(now)
+    while (names or again) and result.rounds < options.max_rounds:
+        heads = again + [head for name in names if (head := _take_head(world, pending, name)) is not None]
+        again = []
         if not heads:
             break
         result.rounds += 1
         round_ = Round(world, pending, now, options, result)
         changed = round_.run(heads)
         if options.one_round or round_.blocked:
-            break
+            return result
         # a queue is looked at again when its own tree moved: elsewhere nothing has changed for it
         names = [name for name in names if name in pending.queues and pending.queues[name].active and _tree(world, name) in changed]
+    result.unfinished = names
     return result
 
 
@@ -170,7 +148,7 @@ class Round:
             self._assume(entry, decision)
         # 4. the others go back into their queues
         for entry in (*nominated, *refused):
-            if entry.status != "assumed":
+            if entry.status not in ("assumed", "evicted"):
                 self.give_back(entry)
         return self._changed
 
@@ -182,10 +160,15 @@ class Round:
         refused: list[Entry] = []
         for info in heads:
             queue = self.world.cluster_queues.get(info.cluster_queue)
-            if self.world.holds(info.key) and not has_reservation(info.obj):
+            if self.world.holds(info.key) and not needs_second_pass(info.obj):
                 self.pending.discard(info.key)
                 continue
-            entry = Entry(info, queue if queue is not None else ClusterQueue(info.cluster_queue, self.world.journal))
+            waiting = self.pending.queues.get(info.cluster_queue)
+            entry = Entry(
+                info,
+                queue if queue is not None else ClusterQueue(info.cluster_queue, self.world.journal),
+                is_preemptor=waiting is not None and waiting.is_preemptor(info),
+            )
             self._refuse(entry, known=queue is not None)
             if entry.reason:
                 refused.append(entry)
@@ -224,12 +207,27 @@ class Round:
             ignore_undeclared=self.options.ignore_undeclared,
             replaced=old,
             cycle=self.number,
+            concurrent_admission=self.options.concurrent_admission,
+            topologies=self.world.topologies,
+            check_controllers=self.world.check_controllers,
         )
+        assignment, victims = self._best_assignment(info, assigner)
+        if victims or assignment.mode() is Mode.FIT:
+            victims = slices + victims
+        step = assigner.topology
+        if step.wanted:
+            mark = self.world.removed(victim.info for victim in victims)
+            step.reserve(assignment, victims=bool(victims))
+            self.world.journal.undo(mark)
+            assignment.uses = step.net_uses(assignment)
+        return assignment, victims
+
+    def _best_assignment(self, info: WorkloadInfo, assigner: FlavorAssigner) -> tuple[Assignment, list[Victim]]:
         full = assigner.assign()
         if full.mode() is Mode.FIT:
-            return full, slices
+            return full, []
         if full.mode() is Mode.PREEMPT and (victims := self.preemptor.victims(info, full)):
-            return full, slices + victims
+            return full, victims
         if self.options.partial_admission and info.can_shrink():
 
             def attempt(counts: list[int]) -> tuple[Assignment, list[Victim]] | None:
@@ -242,7 +240,7 @@ class Round:
 
             partial = largest_fitting([(shape.count, shape.min_count) for shape in info.shapes], attempt)
             if partial is not None:
-                return partial[0], slices + partial[1]
+                return partial
         return full, []
 
     def _replaced_slice(self, info: WorkloadInfo, queue: ClusterQueue) -> WorkloadInfo | None:
@@ -253,34 +251,47 @@ class Round:
 
     def in_order(self, entries: list[Entry]) -> Iterator[Entry]:
         """Second passes first, then: not borrowing before borrowing, priority, age. With fair sharing: by a tournament in each tree."""
-        if not self.options.fair_sharing:
-            yield from sorted(entries, key=_classical_order)
+        options = self.options
+        if not options.fair_sharing:
+            yield from sorted(
+                entries,
+                key=lambda entry: classical_order(entry, preemptors_first=options.preemptors_first, by_priority=options.by_priority),
+            )
             return
         trees: dict[str, dict[str, Entry]] = {}
         for entry in entries:
-            trees.setdefault(entry.queue.root().name, {})[entry.queue.name] = entry
+            if has_reservation(entry.info.obj):
+                yield entry
+            else:
+                trees.setdefault(entry.queue.root().name, {})[entry.queue.name] = entry
         for contenders in trees.values():
-            while contenders:
-                root = next(iter(contenders.values())).queue.root()
-                if isinstance(root, CohortNode):
-                    winner = Tournament(root, contenders).winner()
-                    assert isinstance(winner, Entry)  # noqa: S101 - there are contenders, so one wins
-                else:
-                    winner = next(iter(contenders.values()))
-                del contenders[winner.queue.name]
+            root = next(iter(contenders.values())).queue.root()
+            if not isinstance(root, CohortNode):
+                yield from contenders.values()
+                continue
+            tournament = Tournament(root, contenders, by_priority=options.by_priority, preemptors_first=options.preemptors_first)
+            while (winner := tournament.pop()) is not None:
+                assert isinstance(winner, Entry)  # noqa: S101 - those are the contenders
                 yield winner
 
     def process(self, entry: Entry) -> None:
         """Admits, preempts for, or passes over one nominee."""
+        variant = self.options.concurrent_admission and is_variant(entry.info.obj)
+        if variant and admitted_sibling(entry.info, entry.queue, better=True) is not None:
+            entry.skip("A more favorable variant is already admitted", PENDING_EVALUATION, keep_scan=self.options.keep_scan)
+            return
         fits = self._refresh(entry)
         mode = entry.mode
         assert entry.assignment is not None  # noqa: S101 - nominated entries have one
-        if mode is Mode.NO_FIT:
+        if mode is not Mode.FIT and self.world.topologies.profile.fail_fast and on_unhealthy_node(entry.info.obj):
+            entry.status = "evicted"
+            self.result.decisions.append(EvictUnhealthy(entry.info))
+        elif mode is Mode.NO_FIT:
             entry.requeue, entry.reason = Requeue.NO_FIT, entry.assignment.no_fit_reason
         elif mode is Mode.PREEMPT and not entry.victims:
             entry.requeue, entry.reason = Requeue.PREEMPTION_NO_CANDIDATES, WAITING_FOR_QUOTA
-            if not entry.queue.can_always_reclaim():
-                entry.queue.add_all(to_reserve(entry))  # for this round: what it waits for is not given to others behind its back
+            if not entry.queue.can_always_reclaim() or (self.options.preemptors_first and entry.is_preemptor):
+                self._keep(entry, to_reserve(entry))  # for this round: what it waits for is not given to others behind its back
         elif mode is Mode.PREEMPT and self.options.preemption_gates and has_closed_preemption_gate(entry.info.obj):
             entry.status, entry.requeue, entry.reason = "gated", Requeue.PREEMPTION_GATED, ADMISSION_GATED
             entry.message, entry.gated, entry.info.last_scan = "Workload requires preemption, but it's gated", True, None
@@ -289,29 +300,39 @@ class Round:
                 "Workload has overlapping preemption targets with another workload, but will fit after these preemptions complete"
             )
             entry.requeue, entry.reason, entry.info.last_scan = Requeue.PENDING_PREEMPTION, WAITING_FOR_PREEMPTED, None
-            entry.queue.add_all(entry.net_usage())
+            self._keep(entry, entry.net_usage())
         elif any(victim.info.key in self._leaving for victim in entry.victims):
-            entry.skip("Workload has overlapping preemption targets with another workload")
+            entry.skip("Workload has overlapping preemption targets with another workload", keep_scan=self.options.keep_scan)
             self._count_skip(entry)
         elif not fits:
-            entry.skip("Workload no longer fits after processing another workload")
+            entry.skip("Workload no longer fits after processing another workload", keep_scan=self.options.keep_scan)
             if mode is Mode.PREEMPT:
                 self._count_skip(entry)
         else:
-            self._take(entry, mode)
+            self._take(entry, mode, variant=variant)
 
-    def _take(self, entry: Entry, mode: Mode) -> None:
+    def _keep(self, entry: Entry, usage: Amounts) -> None:
+        """Takes this quota and the places of the assignment from those after it in this round."""
+        entry.queue.add_all(usage)
+        if entry.assignment is not None:
+            self.world.topologies.count(entry.assignment.uses, 1)
+
+    def _take(self, entry: Entry, mode: Mode, *, variant: bool) -> None:
         assert entry.assignment is not None  # noqa: S101 - nominated entries have one
         self._leaving.update((victim.info.key, victim.info) for victim in entry.victims)
-        entry.queue.add_all(entry.net_usage())
+        self._keep(entry, entry.net_usage())
         victims = [victim for victim in entry.victims if victim.reason != "WorkloadSliceReplaced"]
         if mode is Mode.PREEMPT:
             self._preempt(entry, victims)
             return
-        if self.options.block_until_pods_ready and any(queue.not_ready for queue in self.world.cluster_queues.values()):
+        second = needs_second_pass(entry.info.obj)
+        if self.options.block_until_pods_ready and not second and any(queue.not_ready for queue in self.world.cluster_queues.values()):
             self.blocked = True
             entry.status = "blocked"
             self.result.decisions.append(WaitForPodsReady(entry.info))
+            return
+        if variant and (worse := admitted_sibling(entry.info, entry.queue, better=False)) is not None:
+            self._migrate(entry, worse)
             return
         replaced = next((victim.info for victim in entry.victims if victim.reason == "WorkloadSliceReplaced"), None)
         held = entry.info.holding(entry.queue.name, _held_by(entry.assignment))
@@ -319,14 +340,23 @@ class Round:
         entry.status = "assumed"
         self._admitted.append((entry, decision))
         self.result.decisions.append(decision)
-        if self.options.block_until_pods_ready:
+        if self.options.block_until_pods_ready and not second:
             entry.queue.not_ready.add(entry.info.key)
+
+    def _migrate(self, entry: Entry, worse: WorkloadInfo) -> None:
+        """A variant with a better flavor fits: the running one makes way, if the queue allows the move."""
+        if not may_migrate(entry.info, entry.queue):
+            entry.message, entry.reason = "Target flavor is below LastAcceptableFlavorName", PENDING_EVALUATION
+            return
+        entry.reason, entry.requeue, entry.info.last_scan = WAITING_FOR_PREEMPTED, Requeue.PENDING_MIGRATION, None
+        entry.message += ". Pending the migration of 1 workload(s)"
+        if not worse.is_evicted():
+            self.result.decisions.append(Migrate(entry.info, worse))
+            self._evicting.append(worse)
 
     def _preempt(self, entry: Entry, victims: list[Victim]) -> None:
         entry.reason = WAITING_FOR_PREEMPTED
-        entry.requeue = Requeue.PENDING_PREEMPTION
-        entry.message += f". Pending the preemption of {len(victims)} workload(s)"
-        entry.info.last_scan = None
+        entry.issued(len(victims))
         fresh = [victim for victim in victims if not victim.info.is_evicted()]
         if not fresh:
             return
@@ -336,29 +366,32 @@ class Round:
         self._changed.add(entry.queue.root().name)
 
     def _refresh(self, entry: Entry) -> bool:
-        """Whether the nominee still fits; finds a new assignment where its victims were taken by another in this round."""
-        fits = self._fits(entry)
-        overlapping = any(victim.info.key in self._leaving for victim in entry.victims)
-        if not overlapping or not self.options.recompute_overlapping:
-            return fits
+        """Whether the nominee still fits; finds a new assignment where another took its victims, or its places, in this round."""
+        quota, places = self._fits(entry)
+        overlapping = self.options.recompute_overlapping and any(victim.info.key in self._leaving for victim in entry.victims)
+        displaced = quota and not places and self.world.topologies.profile.recompute
+        if not overlapping and not displaced:
+            return quota and places
         entry.info.last_scan = None
         assert entry.assignment is not None  # noqa: S101 - nominated entries have one
         entry.info.nomination = {
             pod_set.name: {resource: given.flavor for resource, given in pod_set.flavors.items()} for pod_set in entry.assignment.pod_sets
         }
-        mark = self.world.removed(self._leaving.values())
-        gone = self._hide(self._leaving.values())
+        leaving = self._leaving.values() if overlapping else ()
+        mark = self.world.removed(leaving)
+        gone = self._hide(leaving)
         assignment, victims = self.find_assignment(entry.info, entry.queue)
         for queue, info in gone:
             queue.workloads[info.key] = info
         self.world.journal.undo(mark)
         entry.record(assignment, victims)
-        if assignment.mode() is Mode.FIT:
+        if overlapping and assignment.mode() is Mode.FIT:
             assignment.fix_mode(Mode.DEFERRED_FIT)
-        fits = self._fits(entry)
+        quota, places = self._fits(entry)
         entry.info.nomination = None
-        self._count_recomputation(entry, fits=fits)
-        return fits
+        if overlapping:
+            self._count_recomputation(entry, fits=quota and places)
+        return quota and places
 
     def _hide(self, infos: Iterable[WorkloadInfo]) -> list[tuple[ClusterQueue, WorkloadInfo]]:
         """Takes workloads out of their queues' lists, so that nobody chooses them as victims again."""
@@ -369,12 +402,14 @@ class Round:
                 hidden.append((queue, info))
         return hidden
 
-    def _fits(self, entry: Entry) -> bool:
+    def _fits(self, entry: Entry) -> tuple[bool, bool]:
+        """Whether its quota, and whether its places are free once everybody who goes is gone."""
         leaving = {**self._leaving, **{victim.info.key: victim.info for victim in entry.victims}}
         mark = self.world.removed(leaving.values())
-        fits = self.world.fits(entry.queue, entry.net_usage())
+        quota = self.world.fits(entry.queue, entry.net_usage())
+        places = entry.assignment is None or self.world.topologies.fits(entry.assignment.uses)
         self.world.journal.undo(mark)
-        return fits
+        return quota, places
 
     def _count_skip(self, entry: Entry) -> None:
         self.result.skipped_preemptions[entry.queue.name] = self.result.skipped_preemptions.get(entry.queue.name, 0) + 1
@@ -399,14 +434,23 @@ class Round:
         self.world.add_workload(decision.info)
         if ready_pending:
             entry.queue.not_ready.add(entry.info.key)
+        ledger = self.world.ledger
+        if ledger is not None and entry.queue.usage_based and not has_reservation(entry.info.obj):
+            covered = entry.queue.covered_resources() if self.options.ignore_undeclared else None
+            local = f"{entry.info.namespace}/{entry.info.local_queue}"
+            ledger.penalize(local, entry.info.key, requests_of(entry.info.pod_sets, covered), self.now)
         self._changed.add(entry.queue.root().name)
         self._trace(entry, "Admitted")
 
     def give_back(self, entry: Entry) -> None:
         """Requeues what was not admitted, and says why."""
         info = entry.info
-        if entry.status == "skipped" and entry.requeue is Requeue.GENERIC:
+        if entry.status and entry.requeue is Requeue.GENERIC:
             entry.requeue = Requeue.FAILED_AFTER_NOMINATION
+        if needs_second_pass(info.obj):
+            self.pending.second_pass.put(info, self.now)
+            self.result.decisions.append(SecondPassFailed(info, entry.message))
+            return
         waiting = self.pending.queue(info.cluster_queue)
         scan_goes_on = info.last_scan is not None and info.last_scan.flavors_left()
         if entry.status == "blocked":
@@ -430,67 +474,10 @@ def _put_back(waiting: PendingQueue, info: WorkloadInfo) -> None:
 
 
 def _held_by(assignment: Assignment) -> list[PodSetRequests]:
-    return [
-        PodSetRequests(
-            pod_set.name,
-            pod_set.count,
-            {resource: pod_set.requests.get(resource, 0) for resource in pod_set.flavors},
-            {resource: given.flavor for resource, given in pod_set.flavors.items()},
-        )
-        for pod_set in assignment.pod_sets
-    ]
-
-
-def _classical_order(entry: Entry) -> tuple[object, ...]:
-    assert entry.assignment is not None  # noqa: S101 - nominated entries have one
-    info = entry.info
-    return not has_reservation(info.obj), entry.assignment.borrowing, -info.priority, info.ordered_since, info.uid
-
-
-def to_reserve(entry: Entry) -> Amounts:
-    """What a workload that waits for quota without victims keeps from others in this round: up to its nominal quota or borrowing limit."""
-    assert entry.assignment is not None  # noqa: S101 - nominated entries have one
-    if has_reservation(entry.info.obj):
-        return {}
-    usage = entry.assignment.usage
-    if entry.mode is not Mode.PREEMPT:
-        return usage
-    reserved: Amounts = {}
-    for key, amount in usage.items():
-        quota = entry.queue.quota(key)
-        used = entry.queue.usage.get(key, 0)
-        if entry.assignment.borrowing > 0:
-            limit = quota.borrowing_limit
-            reserved[key] = amount if limit is None else min(amount, plus(quota.nominal, limit) - used)
-        else:
-            reserved[key] = max(0, min(amount, quota.nominal - used))
-    return reserved
-
-
-NAMESPACE_MISMATCH = "workload namespace doesn't match ClusterQueue selector"
-
-
-def inadmissible(world: World, queue: ClusterQueue, info: WorkloadInfo) -> str | None:
-    """Why the queue must not take the workload at all: its namespace, requests above limits, LimitRanges. None: it may."""
-    labels = world.namespaces.get(info.namespace)
-    if labels is None:
-        return f'workload namespace "{info.namespace}" does not exist: namespaces "{info.namespace}" not found'
-    if not queue.namespace_selector.matches(labels):
-        return NAMESPACE_MISMATCH
-    errors: list[str] = []
-    for at, shape in enumerate(info.shapes):
-        errors += resource_errors(shape.spec, f"spec.podSets[{at}].template.spec")
-    if errors:
-        return f"resources validation failed: {_aggregate(errors)}"
-    limits = world.limits.get(info.namespace)
-    if limits:
-        for at, shape in enumerate(info.shapes):
-            errors += limit_range_errors(shape.spec, limits, f"spec.podSets[{at}].template.spec")
-        if errors:
-            return f"resources didn't satisfy LimitRange constraints: {_aggregate(errors)}"
-    return None
-
-
-def _aggregate(errors: list[str]) -> str:
-    unique = list(dict.fromkeys(errors))
-    return unique[0] if len(unique) == 1 else "[" + ", ".join(unique) + "]"
+    held = []
+    for pod_set in assignment.pod_sets:
+        requests = {resource: pod_set.requests.get(resource, 0) for resource in pod_set.flavors}
+        one = PodSetRequests(pod_set.name, pod_set.count, requests, {resource: given.flavor for resource, given in pod_set.flavors.items()})
+        one.topology, one.delayed = pod_set.topology, pod_set.delayed
+        held.append(one)
+    return held

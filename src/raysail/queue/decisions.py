@@ -50,7 +50,30 @@ class WaitForPodsReady:
     info: WorkloadInfo
 
 
-Decision = Admit | Preempt | Wait | WaitForPodsReady
+@dataclass(frozen=True, slots=True)
+class SecondPassFailed:
+    """It holds quota and was planned once more in vain; it will be tried again."""
+
+    info: WorkloadInfo
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Migrate:
+    """Evict `victim`, a variant of the same job, so that `info` can run with its better flavor."""
+
+    info: WorkloadInfo
+    victim: WorkloadInfo
+
+
+@dataclass(frozen=True, slots=True)
+class EvictUnhealthy:
+    """Nodes of it failed, and there is no place for the Pods that were there: it has to start anew."""
+
+    info: WorkloadInfo
+
+
+Decision = Admit | Preempt | Wait | WaitForPodsReady | SecondPassFailed | Migrate | EvictUnhealthy
 
 
 @dataclass(slots=True)
@@ -76,3 +99,5 @@ class Plan:
     skipped_preemptions: dict[str, int] = field(default_factory=dict)
     """Per ClusterQueue: how often preemption was put off because victims overlapped or the place was taken."""
     recomputed_targets: dict[str, dict[str, int]] = field(default_factory=dict)
+    unfinished: list[str] = field(default_factory=list)
+    """ClusterQueues that have more to decide: the plan was cut off after its rounds."""

@@ -10,8 +10,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from raysail.api.kueue import Workload
+from raysail.queue.admissibility import NAMESPACE_MISMATCH, inadmissible
 from raysail.queue.assignment import Assignment, Mode, amount_text
-from raysail.queue.cycle import NAMESPACE_MISMATCH, Round, inadmissible
+from raysail.queue.cycle import Round
 from raysail.queue.decisions import Plan
 from raysail.queue.flavors import FlavorAssigner
 from raysail.queue.preemption import Preemptor

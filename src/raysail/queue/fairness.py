@@ -6,8 +6,9 @@ Source: Kueue pkg/cache/scheduler/fair_sharing.go, pkg/scheduler/fair_sharing_it
 
 from __future__ import annotations
 
+import heapq
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Final, Protocol
 
 from raysail.queue.quota import UNLIMITED, Amounts, CohortNode, FlavorResource, QuotaNode, plus
@@ -43,18 +44,19 @@ class Share:
     @property
     def rounded(self) -> int:
         """status.fairSharing.weightedShare."""
-        return MAX_INT64 if self._outcast else math.ceil(self.weighted)
+        return MAX_INT64 if self.outcast else math.ceil(self.weighted)
 
     @property
-    def _outcast(self) -> bool:
+    def outcast(self) -> bool:
+        """A borrower of weight zero: above everybody else."""
         return self.weight == 0 and self.ratio != 0
 
     def compare(self, other: Share) -> int:
         """-1, 0, 1. Among borrowers of weight zero the bare ratio decides; they are above everybody else."""
-        if self._outcast and other._outcast:
+        if self.outcast and other.outcast:
             return (self.ratio > other.ratio) - (self.ratio < other.ratio)
-        if self._outcast or other._outcast:
-            return 1 if self._outcast else -1
+        if self.outcast or other.outcast:
+            return 1 if self.outcast else -1
         return (self.weighted > other.weighted) - (self.weighted < other.weighted)
 
     def borrowing_on(self, requested: Mapping[FlavorResource, int]) -> bool:
@@ -93,11 +95,13 @@ def share_of(node: QuotaNode, extra: Mapping[FlavorResource, int] | None = None)
     return Share(node.fair_weight, ratio, name, tuple(keys))
 
 
-def lendable_of(node: QuotaNode) -> dict[str, int]:
-    """Per resource, what could at most be had at this node."""
-    total: dict[str, int] = {}
-    for key in node.root().subtree_quota:
-        total[key[1]] = plus(total.get(key[1], 0), node.potential_available(key))
+def lendable_of(node: CohortNode) -> dict[str, int]:
+    """Per resource, what could at most be had at this node. Kept until the tree's quotas change."""
+    total = node.lendable
+    if total is None:
+        total = node.lendable = {}
+        for key in node.root().subtree_quota:
+            total[key[1]] = plus(total.get(key[1], 0), node.potential_available(key))
     return total
 
 
@@ -106,63 +110,94 @@ class Contender(Protocol):
 
     info: WorkloadInfo
     queue: ClusterQueue
+    is_preemptor: bool
 
     def net_usage(self) -> Amounts:
         """What admission would add."""
         ...
 
 
+TurnKey = tuple[bool, bool, bool, float, int, float]
+
+
+def turn_key(
+    info: WorkloadInfo, share: Share, requested: Mapping[FlavorResource, int], *, by_priority: bool = True, goes_first: bool = False
+) -> TurnKey:
+    """Whose turn it is, smallest first: not borrowing what it asks for, lower share, higher priority, older."""
+    return (
+        not goes_first,
+        share.borrowing_on(requested),
+        share.outcast,
+        share.ratio if share.outcast else share.weighted,
+        -info.priority if by_priority else 0,
+        info.ordered_since,
+    )
+
+
 class Tournament:
-    """Picks the next head of one tree: at each cohort the child with the lowest share after its nominee's admission wins."""
+    """The order among the heads of one tree: at each cohort the child with the lowest share after its nominee's admission wins.
 
-    def __init__(self, root: CohortNode, contenders: Mapping[str, Contender]) -> None:
-        self._contenders = contenders
-        self._shares: dict[tuple[str, str], Share] = {}
-        self._requested: dict[str, Amounts] = {}
+    Between two calls of `pop` only the usage of the last winner's queue and its ancestors may change: what the shares of the others stand on
+    stays as it is, so they are measured once, and only the cohorts on the winner's way are judged anew.
+    """
+
+    def __init__(
+        self, root: CohortNode, contenders: Mapping[str, Contender], *, by_priority: bool = True, preemptors_first: bool = False
+    ) -> None:
         self._root = root
-        for member in root.subtree_members():
+        self._by_priority = by_priority
+        self._preemptors_first = preemptors_first
+        self._heads: dict[int, list[tuple[TurnKey, int, Contender]]] = {}
+        """Of each cohort, by identity: the heads of the ClusterQueues directly below, as a heap."""
+        self._nominees: dict[int, tuple[TurnKey, Contender] | None] = {}
+        """Of each cohort below the root: who stands for it one level up."""
+        for serial, member in enumerate(root.subtree_members()):
             contender = contenders.get(member.name)
-            if contender is not None:
-                self._measure(contender)
+            if contender is not None and member.parent is not None:
+                usage = contender.net_usage()
+                entry = (self._key(contender, share_of(member, usage), usage), serial, contender)
+                self._heads.setdefault(id(member.parent), []).append(entry)
+        for heads in self._heads.values():
+            heapq.heapify(heads)
 
-    def _measure(self, contender: Contender) -> None:
-        queue, usage = contender.queue, contender.net_usage()
-        self._requested[contender.info.key] = usage
-        mark = queue.journal.mark()
-        queue.add_all(usage)
-        share = share_of(queue)
-        for ancestor in queue.ancestors():
-            self._shares[ancestor.name, contender.info.key] = share
-            share = share_of(ancestor)
-        queue.journal.undo(mark)
+    def _key(self, contender: Contender, share: Share, usage: Amounts) -> TurnKey:
+        first = self._preemptors_first and contender.is_preemptor
+        return turn_key(contender.info, share, usage, by_priority=self._by_priority, goes_first=first)
 
-    def winner(self) -> Contender | None:
-        """The head whose turn it is."""
-        return self._winner_of(self._root)
+    def pop(self) -> Contender | None:
+        """The head whose turn it is; it takes part no more."""
+        winner = self._best(self._root)
+        if winner is None:
+            return None
+        parent = winner.queue.parent
+        heapq.heappop(self._heads[id(parent)])
+        for cohort in winner.queue.ancestors():
+            self._nominees.pop(id(cohort), None)
+        return winner
 
-    def _winner_of(self, cohort: CohortNode) -> Contender | None:
-        nominees = [nominee for child in cohort.child_cohorts.values() if (nominee := self._winner_of(child)) is not None]
-        nominees += [self._contenders[name] for name in cohort.member_nodes if name in self._contenders]
-        best: Contender | None = None
-        for nominee in nominees:
-            if best is None or self._before(nominee, best, cohort.name):
+    def _best(self, cohort: CohortNode) -> Contender | None:
+        best: tuple[TurnKey, Contender] | None = None
+        for child in cohort.child_cohorts.values():
+            nominee = self._nominee(child)
+            if nominee is not None and (best is None or nominee[0] < best[0]):
                 best = nominee
-        return best
+        heads = self._heads.get(id(cohort))
+        if heads and (best is None or heads[0][0] < best[0]):
+            return heads[0][2]
+        return best[1] if best is not None else None
 
-    def _before(self, a: Contender, b: Contender, cohort: str) -> bool:
-        return share_before(
-            a.info, b.info, self._shares[cohort, a.info.key], self._shares[cohort, b.info.key], lambda info: self._requested[info.key]
-        )
-
-
-def share_before(a: WorkloadInfo, b: WorkloadInfo, a_share: Share, b_share: Share, requested: Callable[[WorkloadInfo], Amounts]) -> bool:
-    """Whether a goes first: not borrowing what it asks for, lower share, higher priority, older."""
-    a_borrows, b_borrows = a_share.borrowing_on(requested(a)), b_share.borrowing_on(requested(b))
-    if a_borrows != b_borrows:
-        return b_borrows
-    order = a_share.compare(b_share)
-    if order:
-        return order < 0
-    if a.priority != b.priority:
-        return a.priority > b.priority
-    return a.ordered_since < b.ordered_since
+    def _nominee(self, cohort: CohortNode) -> tuple[TurnKey, Contender] | None:
+        """Who stands for the cohort, judged by the share that the cohort would then have."""
+        known = self._nominees.get(id(cohort))
+        if known is not None:
+            return known
+        contender = self._best(cohort)
+        if contender is None:
+            return None
+        usage = contender.net_usage()
+        mark = cohort.journal.mark()
+        contender.queue.add_all(usage)
+        share = share_of(cohort)
+        cohort.journal.undo(mark)
+        found = self._nominees[id(cohort)] = (self._key(contender, share, usage), contender)
+        return found

@@ -23,6 +23,11 @@ from raysail.queue.assignment import (
 )
 from raysail.queue.matching import selects_labels, taint_text, untolerated_taint
 from raysail.queue.quota import Amounts, FlavorResource, height_of_lowest_fit, plus
+from raysail.queue.requests import single_pod_amounts
+from raysail.queue.topology.nominate import TopologyStep
+from raysail.queue.topology.request import has_levels, is_explicit
+from raysail.queue.topology.world import Topologies
+from raysail.queue.variants import allowed_flavors
 from raysail.queue.workload import FlavorScan, PodSetRequests, WorkloadInfo
 from raysail.queue.world import ClusterQueue, Flavor, Fungibility, ResourceGroup
 
@@ -90,6 +95,9 @@ class FlavorAssigner:
         ignore_undeclared: bool = False,
         replaced: WorkloadInfo | None = None,
         cycle: int = 0,
+        concurrent_admission: bool = False,
+        topologies: Topologies | None = None,
+        check_controllers: Mapping[str, str] | None = None,
     ) -> None:
         self.info = info
         self.queue = queue
@@ -99,6 +107,10 @@ class FlavorAssigner:
         self.ignore_undeclared = ignore_undeclared
         self.replaced = replaced
         self.cycle = cycle
+        self.allowed = allowed_flavors(info.obj) if concurrent_admission else None
+        """The only flavors that this variant may use; None: any."""
+        self.topologies = topologies or Topologies(queue.journal)
+        self.topology = TopologyStep(info, queue, self.topologies, flavors, check_controllers, replaced)
 
     def assign(self, counts: list[int] | None = None) -> Assignment:
         """Flavors for all pod sets, with these numbers of Pods (default: all)."""
@@ -114,9 +126,8 @@ class FlavorAssigner:
             asked.append(scaled)
             request = info.shapes[at].topology_request if at < len(info.shapes) else None
             groups.setdefault(str((request or {}).get("podSetGroupName") or at), []).append(at)
-        for members in groups.values():
-            if not self._assign_group(assignment, members, asked):
-                break
+        if all(self._assign_group(assignment, members, asked) for members in groups.values()):
+            self.topology.complete(assignment)
         assignment.resolve_no_fit_reason(queue)
         return assignment
 
@@ -148,13 +159,22 @@ class FlavorAssigner:
         ordered = [attempts[flavor] for flavor in sorted(attempts)]
         for at in members:
             result = PodSetAssignment(asked[at].name, asked[at].count, asked[at].requests)
-            result.flavors = {resource: given for resource, given in chosen.items() if resource in asked[at].requests}
+            result.flavors = self._flavors_of(at, asked[at].requests, chosen)
+            result.topology, result.delayed = asked[at].topology, asked[at].delayed
             result.reasons = list(reasons)
             result.attempts = ordered
             self._append(assignment, result)
             if asked[at].requests and not result.flavors:
                 complete = False
         return complete
+
+    def _flavors_of(self, at: int, requests: Mapping[str, int], chosen: dict[str, FlavorAssignment]) -> dict[str, FlavorAssignment]:
+        """Those of the group for what the pod set asks for. One that asks for nothing is placed in the topology of its group."""
+        if requests:
+            return {resource: given for resource, given in chosen.items() if resource in requests}
+        if not (self.info.shapes[at].topology_request or {}).get("podSetGroupName"):
+            return {}
+        return {resource: given for resource, given in chosen.items() if self.topologies.has(given.flavor)}
 
     def _append(self, assignment: Assignment, result: PodSetAssignment) -> None:
         assignment.pod_sets.append(result)
@@ -191,6 +211,9 @@ class FlavorAssigner:
             flavor = group.flavors[at]
             if self._nominated_otherwise(flavor, members, resource):
                 reasons.append(f"skipping flavor {flavor} as it is not found in the nomination mapping for resource {resource}")
+                continue
+            if self.allowed is not None and flavor not in self.allowed:
+                reasons.append(f"skipping flavor {flavor} due to WorkloadAllowedResourceFlavorAnnotation annotation")
                 continue
             if mismatch := self._mismatch(flavor, members, group):
                 reasons.append(mismatch)
@@ -229,20 +252,20 @@ class FlavorAssigner:
         return ""
 
     def _topology_mismatch(self, flavor: Flavor, request: Mapping[str, object] | None, group: ResourceGroup, at: int) -> str:
-        explicit = request is not None and any(
-            request.get(field) is not None
-            for field in ("required", "preferred", "unconstrained", "podSetSliceRequiredTopology", "podSetSliceSize")
-        )
-        if explicit and not flavor.topology_name:
-            if not any(resource in group.resources for resource in self.info.pod_sets[at].requests):
-                return ""
-            return f'Flavor "{flavor.name}" does not support TopologyAwareScheduling'
-        if not explicit and flavor.topology_name and not self._only_topology_flavors():
-            return f'Flavor "{flavor.name}" supports only TopologyAwareScheduling'
+        if not is_explicit(request):
+            unfit = flavor.topology_name and not self.topology.only_topology
+            return f'Flavor "{flavor.name}" supports only TopologyAwareScheduling' if unfit else ""
+        if not flavor.topology_name:
+            # one that gives nothing that the Pods ask for themselves may still give quota for what transformations made of it
+            asked = single_pod_amounts(self.info.shapes[at].spec)
+            unfit = any(resource in group.resources for resource in asked)
+            return f'Flavor "{flavor.name}" does not support TopologyAwareScheduling' if unfit else ""
+        topology = self.topologies.flavor(flavor.name)
+        if topology is None:
+            return f'Flavor "{flavor.name}" information missing in TAS cache'
+        if not has_levels(topology.tree, request):
+            return f'Flavor "{flavor.name}" does not contain the requested level'
         return ""
-
-    def _only_topology_flavors(self) -> bool:
-        return all(name in self.flavors and self.flavors[name].topology_name for name in self.queue.all_flavors())
 
     def _grade_flavor(
         self, flavor: str, members: list[int], wanted: dict[str, int], used: Amounts

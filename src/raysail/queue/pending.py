@@ -11,6 +11,8 @@ from collections.abc import Callable, Iterator
 from enum import StrEnum
 from typing import NamedTuple
 
+from raysail.queue.second_pass import SecondPass
+from raysail.queue.variants import is_parent
 from raysail.queue.workload import WorkloadInfo, backoff_expired, find_condition, has_closed_preemption_gate
 
 
@@ -44,23 +46,26 @@ class PendingQueue:
 
     __slots__ = (
         "_by_shape",
-        "_heap",
-        "_serial",
+        "_count",
+        "_heaps",
+        "_usage_of",
         "active",
         "in_flight",
         "inadmissible",
+        "keep_scan",
         "name",
         "pop_cycle",
         "preemptor",
         "retried_at_cycle",
         "strategy",
         "unfit_shapes",
-        "usage_of",
     )
 
-    def __init__(self, name: str, strategy: str = "BestEffortFIFO") -> None:
+    def __init__(self, name: str, strategy: str = "BestEffortFIFO", *, keep_scan: bool = True) -> None:
         self.name = name
         self.strategy = strategy
+        self.keep_scan = keep_scan
+        """Whether a new version of the same shape goes on with the flavor scan of the one before."""
         self.active: dict[str, WorkloadInfo] = {}
         self.inadmissible: dict[str, WorkloadInfo] = {}
         self.in_flight: dict[str, WorkloadInfo] = {}
@@ -69,11 +74,18 @@ class PendingQueue:
         self.pop_cycle = 0
         self.retried_at_cycle = -1
         self.preemptor: PreemptorMark | None = None
-        self.usage_of: Callable[[WorkloadInfo], float] | None = None
-        """With admission fair sharing: usage of the workload's LocalQueue, which then orders before everything else."""
-        self._heap: list[tuple[tuple[float, float, str], int, str]] = []
-        self._serial: dict[str, int] = {}
+        self._usage_of: Callable[[str], float] | None = None
+        self._heaps: dict[str, list[HeapEntry]] = {}
+        """The active ones in order; with turns by usage a heap for each LocalQueue (namespace/name), else one. May hold entries of workloads
+        that are active no more; those are passed over."""
+        self._count = 0
         self._by_shape: dict[str, set[str]] = {}
+
+    def take_turns(self, usage_of: Callable[[str], float] | None) -> None:
+        """Admission fair sharing: LocalQueues take turns, the one of the lowest usage first. None: no turns, as without it."""
+        if usage_of is not self._usage_of:
+            self._usage_of = usage_of
+            self._rebuild()
 
     # looking
 
@@ -100,7 +112,7 @@ class PendingQueue:
     def order(self, info: WorkloadInfo) -> tuple[object, ...]:
         """The full sort key: (usage of its LocalQueue,) sticky preemptor, priority, time, UID."""
         sticky = self.preemptor is not None and self.preemptor.sticky and self.preemptor.key == info.key
-        usage = self.usage_of(info) if self.usage_of is not None else 0.0
+        usage = self._usage_of(local_key(info)) if self._usage_of is not None else 0.0
         return usage, not sticky, -info.priority, info.ordered_since, info.uid
 
     def is_preemptor(self, info: WorkloadInfo) -> bool:
@@ -113,13 +125,16 @@ class PendingQueue:
     def push(self, info: WorkloadInfo, now: float) -> bool:
         """A workload was added or changed. True if it is (now) to be tried."""
         key = info.key
+        tracked = self.get(key)
+        if tracked is not None and self.keep_scan and tracked.last_scan is not None and tracked.last_scan.is_of(info.shape_hash):
+            info.last_scan = tracked.last_scan
         if key in self.in_flight:
             self.in_flight[key] = info
             return False
         parked = self.inadmissible.get(key)
         if parked is not None:
             if not _may_have_become_admissible(parked, info):
-                info.last_scan, info.evaluated_generation = parked.last_scan, parked.evaluated_generation
+                info.evaluated_generation = parked.evaluated_generation
                 self.inadmissible[key] = info
                 return False
             del self.inadmissible[key]
@@ -131,7 +146,7 @@ class PendingQueue:
             self.inadmissible[key] = info
             return False
         if known is not None:
-            info.last_scan, info.evaluated_generation = known.last_scan, known.evaluated_generation
+            info.evaluated_generation = known.evaluated_generation
         self._activate(info)
         return True
 
@@ -217,9 +232,19 @@ class PendingQueue:
         if key in self.active:
             self._deactivate(key)
         self.active[key] = info
-        serial = self._serial[key] = self._serial.get(key, 0) + 1
-        heapq.heappush(self._heap, ((-float(info.priority), info.ordered_since, info.uid), serial, key))
+        self._enter(info)
         self._by_shape.setdefault(info.shape_hash, set()).add(key)
+
+    def _enter(self, info: WorkloadInfo) -> None:
+        heap = self._heaps.setdefault(local_key(info) if self._usage_of is not None else "", [])
+        self._count += 1
+        heapq.heappush(heap, (-info.priority, info.ordered_since, info.uid, self._count, info))
+
+    def _rebuild(self) -> None:
+        """Only the active ones, each once."""
+        self._heaps = {}
+        for info in self.active.values():
+            self._enter(info)
 
     def _deactivate(self, key: str) -> WorkloadInfo:
         info = self.active.pop(key)
@@ -227,24 +252,41 @@ class PendingQueue:
         same.discard(key)
         if not same:
             del self._by_shape[info.shape_hash]
-        if len(self._heap) > 64 and len(self._heap) > 4 * len(self.active):
-            self._heap = [entry for entry in self._heap if entry[2] in self.active and self._serial.get(entry[2]) == entry[1]]
-            heapq.heapify(self._heap)
-            self._serial = {entry[2]: entry[1] for entry in self._heap}
+        entries = sum(map(len, self._heaps.values()))
+        if entries > 64 and entries > 4 * len(self.active):
+            self._rebuild()
         return info
 
     def _take_head(self) -> WorkloadInfo | None:
         if not self.active:
             return None
-        if self.usage_of is not None:
-            return self._deactivate(min(self.active.values(), key=self.order).key)
-        if self.preemptor is not None and self.preemptor.sticky and self.preemptor.key in self.active:
-            return self._deactivate(self.preemptor.key)
-        while self._heap:
-            _, serial, key = heapq.heappop(self._heap)
-            if key in self.active and self._serial.get(key) == serial:
-                return self._deactivate(key)
-        return None
+        heads = [heap[0] for name in list(self._heaps) if (heap := self._trimmed(name))]
+        mark = self.preemptor
+        sticky = self.active.get(mark.key) if mark is not None and mark.sticky else None
+        if self._usage_of is None:
+            head = sticky if sticky is not None else heads[0][4]
+        else:
+            candidates = [entry[4] for entry in heads] + ([sticky] if sticky is not None else [])
+            head = min(candidates, key=self.order)
+        return self._deactivate(head.key)
+
+    def _trimmed(self, name: str) -> list[HeapEntry]:
+        """That heap, with an active workload on top; dropped where there is none."""
+        heap = self._heaps[name]
+        while heap and self.active.get(heap[0][4].key) is not heap[0][4]:
+            heapq.heappop(heap)
+        if not heap:
+            del self._heaps[name]
+        return heap
+
+
+HeapEntry = tuple[int, float, str, int, WorkloadInfo]
+"""Priority negated, time, UID, a number that keeps entries apart, and the workload."""
+
+
+def local_key(info: WorkloadInfo) -> str:
+    """Its LocalQueue, as namespace/name."""
+    return f"{info.namespace}/{info.local_queue}"
 
 
 def _may_have_become_admissible(old: WorkloadInfo, new: WorkloadInfo) -> bool:
@@ -264,7 +306,11 @@ def _may_have_become_admissible(old: WorkloadInfo, new: WorkloadInfo) -> bool:
 class Pending:
     """The pending queues of all ClusterQueues, and which LocalQueue leads where."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, keep_scan: bool = True, concurrent_admission: bool = False) -> None:
+        self.keep_scan = keep_scan
+        self.concurrent_admission = concurrent_admission
+        self.second_pass = SecondPass()
+        """Workloads that hold quota and are to be planned once more."""
         self.queues: dict[str, PendingQueue] = {}
         self.local_queues: dict[str, str] = {}
         """namespace/name of each LocalQueue to its ClusterQueue."""
@@ -276,7 +322,7 @@ class Pending:
 
     def _enter(self, info: WorkloadInfo, queue: str) -> None:
         self._exit(info.key)
-        local = self._locals[info.key] = f"{info.namespace}/{info.local_queue}"
+        local = self._locals[info.key] = local_key(info)
         self.counts[local] = self.counts.get(local, 0) + 1
         self.where[info.key] = queue
 
@@ -296,17 +342,19 @@ class Pending:
         """The queue of that ClusterQueue, made where missing; `strategy` changes it."""
         found = self.queues.get(name)
         if found is None:
-            found = self.queues[name] = PendingQueue(name, strategy or "BestEffortFIFO")
+            found = self.queues[name] = PendingQueue(name, strategy or "BestEffortFIFO", keep_scan=self.keep_scan)
         elif strategy:
             found.strategy = strategy
         return found
 
     def cluster_queue_of(self, info: WorkloadInfo) -> str:
         """The ClusterQueue that its LocalQueue leads to; empty where there is none."""
-        return self.local_queues.get(f"{info.namespace}/{info.local_queue}", "")
+        return self.local_queues.get(local_key(info), "")
 
     def push(self, info: WorkloadInfo, now: float) -> bool:
         """Adds or updates a pending workload. False where no queue takes it, or it is parked."""
+        if self.concurrent_admission and is_parent(info.obj):
+            return False  # its variants wait for it
         name = self.cluster_queue_of(info)
         queue = self.queues.get(name)
         before = self.where.get(info.key)

@@ -9,7 +9,7 @@ Source of the rules: Kueue pkg/cache/scheduler/resource_node.go.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Final
 
 FlavorResource = tuple[str, str]
@@ -62,7 +62,7 @@ class Journal:
     __slots__ = ("_entries", "_open")
 
     def __init__(self) -> None:
-        self._entries: list[tuple[Amounts, FlavorResource, int | None]] = []
+        self._entries: list[tuple[Amounts, FlavorResource, int | None] | Callable[[], None]] = []
         self._open = 0
 
     def mark(self) -> int:
@@ -74,12 +74,21 @@ class Journal:
         """Takes back every change of usage since the mark. Marks close in reverse order."""
         entries = self._entries
         while len(entries) > mark:
-            usage, key, old = entries.pop()
+            entry = entries.pop()
+            if not isinstance(entry, tuple):
+                entry()
+                continue
+            usage, key, old = entry
             if old is None:
                 del usage[key]
             else:
                 usage[key] = old
         self._open -= 1
+
+    def on_undo(self, revert: Callable[[], None]) -> None:
+        """How to take back a change of another kind, if an attempt is under way."""
+        if self._open:
+            self._entries.append(revert)
 
     def set(self, usage: Amounts, key: FlavorResource, value: int) -> None:
         """Changes one number, remembering the old one if an attempt is under way."""
@@ -207,10 +216,12 @@ class QuotaNode:
 class CohortNode(QuotaNode):
     """A node with children. `member_nodes` are the ClusterQueues directly below."""
 
-    __slots__ = ("child_cohorts", "member_nodes")
+    __slots__ = ("child_cohorts", "lendable", "member_nodes")
 
     def __init__(self, name: str, journal: Journal) -> None:
         super().__init__(name, journal)
+        self.lendable: dict[str, int] | None = None
+        """Per resource what could at most be had here; None until somebody asks after a change of quotas."""
         self.child_cohorts: dict[str, CohortNode] = {}
         self.member_nodes: dict[str, QuotaNode] = {}
 
@@ -222,6 +233,7 @@ class CohortNode(QuotaNode):
 
     def recount(self) -> None:
         """Sums up quota and usage of everything below, from the leaves up. Call on the root of a tree."""
+        self.lendable = None
         self.subtree_quota = {key: quota.nominal for key, quota in self.quotas.items()}
         self.usage = {}
         for cohort in self.child_cohorts.values():

@@ -9,6 +9,7 @@ from raysail.api.kueue.admission import SERVED_FRAMEWORKS
 from raysail.api.selectors import Requirement, Selector
 from raysail.queue.cycle import Options
 from raysail.queue.requests import NO_RULES, ResourceRules
+from raysail.queue.usage_ledger import AdmissionFairSharing
 
 ALL_BUT_SYSTEM = Selector((Requirement("kubernetes.io/metadata.name", "NotIn", frozenset(("kube-system", "kueue-system"))),))
 DEFAULT_FRAMEWORKS = tuple(sorted(SERVED_FRAMEWORKS))
@@ -33,15 +34,6 @@ class WaitForPodsReady:
     recovery_timeout_seconds: float | None = 1800
     block_admission: bool = False
     requeuing: RequeuingStrategy = RequeuingStrategy()
-
-
-@dataclass(frozen=True, slots=True)
-class AdmissionFairSharing:
-    """Order between LocalQueues of one ClusterQueue by what they used. Weights per resource; 1 where none is given."""
-
-    usage_half_life_seconds: float = 0
-    usage_sampling_interval_seconds: float = 300
-    resource_weights: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,4 +77,8 @@ class QueueSettings:
             preemption_gates=self.gate("ConcurrentAdmission", False) or self.gate("MultiKueueOrchestratedPreemption", False),
             partial_admission=self.gate("PartialAdmission", True),
             recompute_overlapping=self.gate("RecomputeAssignmentUponPreemptionTargetsOverlap", True),
+            concurrent_admission=self.gate("ConcurrentAdmission", False),
+            preemptors_first=self.gate("PrioritizePreemptorWorkloads", False),
+            by_priority=self.gate("PrioritySortingWithinCohort", True),
+            keep_scan=self.gate("FlavorFungibilityPreserveScanProgress", True),
         )

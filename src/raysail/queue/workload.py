@@ -14,10 +14,12 @@ from typing import Any, Final
 import msgspec
 
 from raysail.api import conditions
-from raysail.api.kueue import Workload
+from raysail.api.kueue import Workload, names
 from raysail.api.meta import Condition, parse_time
 from raysail.queue.quota import Amounts
 from raysail.queue.requests import NO_RULES, LimitSummary, ResourceRules, adjusted_template, quantities, single_pod_amounts, to_amount
+from raysail.queue.topology.assignment import TopologyAssignment
+from raysail.queue.topology.world import DomainUse, uses_of
 
 ADMISSION_GATED_BY: Final = "kueue.x-k8s.io/admission-gated-by"
 JOB_UID_LABEL: Final = "kueue.x-k8s.io/job-uid"
@@ -28,18 +30,24 @@ SLICE_REPLACEMENT_FOR: Final = "kueue.x-k8s.io/workload-slice-replacement-for"
 class PodSetRequests:
     """What the Pods of one pod set ask for together, and the flavors they were given (empty while pending)."""
 
-    __slots__ = ("count", "flavors", "name", "requests")
+    __slots__ = ("count", "delayed", "flavors", "name", "requests", "topology")
 
     def __init__(self, name: str, count: int, requests: dict[str, int], flavors: dict[str, str] | None = None) -> None:
         self.name = name
         self.count = count
         self.requests = requests
         self.flavors: dict[str, str] = flavors or {}
+        self.topology: TopologyAssignment | None = None
+        """The places of its Pods, where topology placed them."""
+        self.delayed = ""
+        """Pending: places are found once the admission checks are ready. Ready: they were."""
 
     def scaled_to(self, count: int) -> PodSetRequests:
-        """The same for another number of Pods."""
-        if not self.count or count == self.count:
-            return PodSetRequests(self.name, self.count, dict(self.requests), dict(self.flavors))
+        """The same for another number of Pods. What has its places keeps its number."""
+        if not self.count or count == self.count or self.topology is not None:
+            same = PodSetRequests(self.name, self.count, dict(self.requests), dict(self.flavors))
+            same.topology, same.delayed = self.topology, self.delayed
+            return same
         scaled = {resource: amount // self.count * count for resource, amount in self.requests.items()}
         return PodSetRequests(self.name, count, scaled, dict(self.flavors))
 
@@ -80,9 +88,13 @@ class FlavorScan:
         """Whether some resource has flavors that were not tried yet."""
         return any(index != -1 for of_pod_set in self.tried for index in of_pod_set.values())
 
+    def is_of(self, shape_hash: str) -> bool:
+        """Whether it was made for that shape (an unknown one matches any)."""
+        return not self.shape_hash or not shape_hash or self.shape_hash == shape_hash
+
     def outdated(self, generation: int, cycle: int, shape_hash: str) -> bool:
         """Whether the scan says nothing about the present: another shape, or quota was freed and a cycle lies between."""
-        if self.shape_hash and shape_hash and self.shape_hash != shape_hash:
+        if not self.is_of(shape_hash):
             return True
         if cycle - self.cycle <= 1:
             return False
@@ -93,6 +105,7 @@ class WorkloadInfo:
     """One Workload and what scheduling needs of it. Times are seconds since the epoch."""
 
     __slots__ = (
+        "_topology_uses",
         "_usage",
         "cluster_queue",
         "created",
@@ -124,6 +137,7 @@ class WorkloadInfo:
         overheads: Mapping[str, Mapping[str, Any]] | None = None,
         *,
         order_by_eviction: bool = True,
+        by_priority: bool = True,
         priority_boost: bool = False,
     ) -> None:
         self.obj = obj
@@ -135,7 +149,7 @@ class WorkloadInfo:
         self.local_queue = obj.spec.queue_name or ""
         self.priority = (obj.spec.priority or 0) + (boost_of(obj) if priority_boost else 0)
         self.created = seconds(obj.metadata.creation_timestamp)
-        self.ordered_since = queue_order_time(obj, by_eviction=order_by_eviction)
+        self.ordered_since = queue_order_time(obj, by_eviction=order_by_eviction, by_priority=by_priority)
         admission = obj.status.admission
         self.cluster_queue = (admission.cluster_queue or "") if admission else ""
         self.shapes = [
@@ -158,6 +172,7 @@ class WorkloadInfo:
         self.evicting = False
         """Its eviction was decided but is not in `obj` yet."""
         self._usage: Amounts | None = None
+        self._topology_uses: list[DomainUse] | None = None
 
     def __repr__(self) -> str:
         return f"WorkloadInfo({self.key})"
@@ -174,12 +189,33 @@ class WorkloadInfo:
             self._usage = held
         return self._usage
 
+    def topology_uses(self) -> list[DomainUse]:
+        """What it holds of the topology: Pods by flavor and domain."""
+        if self._topology_uses is None:
+            self._topology_uses = []
+            for pod_set in self.pod_sets:
+                if pod_set.topology is None:
+                    continue
+                shape = next((shape for shape in self.shapes if shape.name == pod_set.name), None)
+                if shape is not None:
+                    one = single_pod_amounts(shape.spec)
+                else:
+                    one = {resource: amount // max(1, pod_set.count) for resource, amount in pod_set.requests.items()}
+                self._topology_uses += uses_of(pod_set.flavors.values(), pod_set.topology, one)
+        return self._topology_uses
+
+    @property
+    def is_elastic(self) -> bool:
+        """Whether its job grows and shrinks by slices."""
+        return (self.obj.metadata.annotations or {}).get(names.ELASTIC_JOB_ANNOTATION) == "true"
+
     def holding(self, cluster_queue: str, pod_sets: list[PodSetRequests]) -> WorkloadInfo:
         """The same workload once these flavors are its own, before the API says so."""
         held = copy.copy(self)
         held.cluster_queue = cluster_queue
         held.pod_sets = pod_sets
         held._usage = None
+        held._topology_uses = None
         return held
 
     def uses(self, keys: Iterable[tuple[str, str]]) -> bool:
@@ -216,14 +252,21 @@ def seconds(text: str | None) -> float:
     return parse_time(text).timestamp() if text else 0.0
 
 
-def queue_order_time(obj: Workload, *, by_eviction: bool = True) -> float:
-    """The time by which equal priorities are ordered: creation, or when a timeout (if configured so) or a check put it back."""
+def queue_order_time(obj: Workload, *, by_eviction: bool = True, by_priority: bool = True) -> float:
+    """The time by which equal priorities are ordered: creation, or when a timeout (if configured so) or a check put it back.
+
+    Where priority does not decide between queues (`by_priority` false), a workload that was reclaimed by a borrower goes behind that one.
+    """
     evicted = conditions.find(obj.status.conditions, "Evicted")
     if evicted is not None and evicted.status == "True":
         if by_eviction and evicted.reason == "PodsReadyTimeout":
             return seconds(evicted.last_transition_time)
         if evicted.reason == "AdmissionCheck":
             return seconds(evicted.last_transition_time)
+    if not by_priority:
+        preempted = conditions.find(obj.status.conditions, "Preempted")
+        if preempted is not None and preempted.status == "True" and preempted.reason == "InCohortReclaimWhileBorrowing":
+            return seconds(preempted.last_transition_time) + 0.001
     return seconds(obj.metadata.creation_timestamp)
 
 
@@ -323,6 +366,9 @@ def _held(obj: Workload) -> list[PodSetRequests]:
         count = given.count if given.count is not None else totals.get(name, 0)
         requests = {resource: to_amount(resource, value) for resource, value in quantities(given.resource_usage).items()}
         found = PodSetRequests(name, count, requests, dict(given.flavors or {}))
+        if given.topology_assignment is not None:
+            found.topology = TopologyAssignment.from_api(msgspec.to_builtins(given.topology_assignment))
+        found.delayed = given.delayed_topology_request or ""
         left = counts.get(name, 0)
         if left < count:
             found.requests = {resource: amount // count * left for resource, amount in requests.items()}

@@ -18,6 +18,8 @@ from raysail.api.kueue import ResourceFlavor as ResourceFlavorObject
 from raysail.api.quantity import NANO, parse_nano
 from raysail.queue.quota import Amounts, CohortNode, FlavorResource, Journal, Quota, QuotaNode
 from raysail.queue.requests import LimitSummary, to_amount
+from raysail.queue.topology.world import Topologies
+from raysail.queue.usage_ledger import USAGE_BASED, UsageLedger
 from raysail.queue.workload import WorkloadInfo, is_admitted
 
 NEVER = "Never"
@@ -106,6 +108,7 @@ class ClusterQueue(QuotaNode):
         "generation",
         "groups",
         "inactive_reasons",
+        "last_acceptable_flavor",
         "namespace_selector",
         "not_ready",
         "preemption",
@@ -127,6 +130,8 @@ class ClusterQueue(QuotaNode):
         """Admission check to the flavors it is for; empty: all."""
         self.stop_policy = "None"
         self.admission_mode = ""
+        self.last_acceptable_flavor = ""
+        """Concurrent admission: to no flavor behind this one may a running job move; empty: to any."""
         self.wanted_cohort = ""
         self.active = True
         self.inactive_reasons: list[tuple[str, str]] = []
@@ -173,6 +178,9 @@ class ClusterQueue(QuotaNode):
         self.namespace_selector = selectors.from_object(spec.namespace_selector)
         self.stop_policy = spec.stop_policy or "None"
         self.admission_mode = (spec.admission_scope.admission_mode if spec.admission_scope else None) or ""
+        policy = spec.concurrent_admission_policy
+        limits = policy.migration.constraints if policy is not None and policy.migration is not None else None
+        self.last_acceptable_flavor = (limits.last_acceptable_flavor_name if limits is not None else None) or ""
         self.fair_weight = read_weight(spec.fair_sharing.weight if spec.fair_sharing else None)
         self.wanted_cohort = spec.cohort_name or ""
         strategy = spec.admission_checks_strategy
@@ -182,6 +190,15 @@ class ClusterQueue(QuotaNode):
         """Admission checks that apply to an assignment of these flavors."""
         assigned = set(flavors)
         return [name for name, only in self.checks.items() if not only or only & assigned]
+
+    @property
+    def usage_based(self) -> bool:
+        """Whether its LocalQueues take turns by what they used."""
+        return self.admission_mode == USAGE_BASED
+
+    def covered_resources(self) -> frozenset[str]:
+        """All resources that it gives quota in."""
+        return frozenset(resource for group in self.groups for resource in group.resources)
 
     def path(self) -> str:
         """`/root/.../parent/name`, as preemption messages show it."""
@@ -250,6 +267,9 @@ class World:
 
     def __init__(self) -> None:
         self.journal = Journal()
+        self.topologies = Topologies(self.journal)
+        self.check_controllers: dict[str, str] = {}
+        """Controller of each AdmissionCheck."""
         self.flavors: dict[str, Flavor] = {}
         self.cluster_queues: dict[str, ClusterQueue] = {}
         self.cohorts: dict[str, Cohort] = {}
@@ -257,12 +277,24 @@ class World:
         self.limits: dict[str, Mapping[str, LimitSummary]] = {}
         self.local_tallies: dict[str, Tally] = {}
         """What the workloads of each LocalQueue (namespace/name) hold."""
+        self.ledger: UsageLedger | None = None
+        """What LocalQueues used lately, where admission fair sharing is on."""
         self.cycles = 0
         """Rounds of planning so far."""
         self.holders: dict[str, str] = {}
         """Key of each workload that holds quota to the name of its ClusterQueue."""
 
     # configuration
+
+    def set_flavor(self, flavor: Flavor) -> None:
+        """Adds or changes a flavor."""
+        self.flavors[flavor.name] = flavor
+        self.topologies.set_flavor(flavor.name, flavor.topology_name, flavor.node_labels, flavor.tolerations)
+
+    def drop_flavor(self, name: str) -> None:
+        """Forgets a flavor."""
+        self.flavors.pop(name, None)
+        self.topologies.drop_flavor(name)
 
     def set_cluster_queue(self, obj: ClusterQueueObject) -> ClusterQueue:
         """Adds or changes a ClusterQueue; returns it."""
@@ -281,8 +313,9 @@ class World:
         queue = self.cluster_queues.pop(name, None)
         if queue is None:
             return
-        for key in list(queue.workloads):
-            self._tally(queue, queue.workloads[key], -1)
+        for key, info in queue.workloads.items():
+            self._tally(queue, info, -1)
+            self.topologies.count(info.topology_uses(), -1)
             self.holders.pop(key, None)
         self._place(queue, "")
 
@@ -385,7 +418,7 @@ class World:
             return False
         queue.workloads[info.key] = info
         self.holders[info.key] = queue.name
-        queue.add_all(info.usage())
+        self.take(info)
         self._tally(queue, info, 1)
         return True
 
@@ -398,6 +431,7 @@ class World:
         queue.not_ready.discard(key)
         if info is not None:
             queue.remove_all(info.usage())
+            self.topologies.count(info.topology_uses(), -1)
             self._tally(queue, info, -1)
             self.bump(queue.root())
         return info
@@ -430,8 +464,18 @@ class World:
         """Takes away, for an attempt, what these hold. Returns the mark to give to `journal.undo`."""
         mark = self.journal.mark()
         for info in infos:
-            self.cluster_queues[info.cluster_queue].remove_all(info.usage())
+            self.release(info)
         return mark
+
+    def take(self, info: WorkloadInfo) -> None:
+        """Counts what a workload holds, quota and places."""
+        self.cluster_queues[info.cluster_queue].add_all(info.usage())
+        self.topologies.count(info.topology_uses(), 1)
+
+    def release(self, info: WorkloadInfo) -> None:
+        """Takes away what a workload holds, quota and places."""
+        self.cluster_queues[info.cluster_queue].remove_all(info.usage())
+        self.topologies.count(info.topology_uses(), -1)
 
     def fits(self, queue: ClusterQueue, usage: Amounts) -> bool:
         """Whether all of it is available now."""

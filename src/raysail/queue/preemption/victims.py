@@ -6,6 +6,7 @@ Source: Kueue pkg/scheduler/preemption/preemption.go.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 from raysail.queue.assignment import Assignment
@@ -19,6 +20,7 @@ from raysail.queue.preemption.candidates import (
 )
 from raysail.queue.preemption.fair import DEFAULT_STRATEGIES, INITIAL_SHARE, TargetQueues, hopeless, strategy_allows
 from raysail.queue.quota import Amounts, FlavorResource, height_of_lowest_fit
+from raysail.queue.topology.nominate import TopologyStep
 from raysail.queue.workload import WorkloadInfo
 from raysail.queue.world import NEVER, ClusterQueue, World
 
@@ -44,7 +46,11 @@ class Preemptor:
 
     def victims(self, info: WorkloadInfo, assignment: Assignment) -> list[Victim]:
         """Who has to go for this assignment; empty where nobody may or it would not help."""
-        return self._victims(info, assignment.needing_preemption(), assignment.total_requests())
+        queue = self.world.cluster_queues[info.cluster_queue]
+        step = TopologyStep(info, queue, self.world.topologies, self.world.flavors, self.world.check_controllers, assignment.replaced)
+        requests = step.requests(assignment)
+        placed = (lambda: not step.find(requests).failed) if requests else None
+        return self._victims(info, assignment.needing_preemption(), assignment.total_requests(), placed)
 
     def simulate(self, info: WorkloadInfo, queue: ClusterQueue, key: FlavorResource, amount: int) -> tuple[str, int]:
         """What preemption could do for one flavor and resource: NoCandidates, Preempt or Reclaim; and how far it then borrows."""
@@ -57,8 +63,10 @@ class Preemptor:
         own = any(victim.info.cluster_queue == queue.name for victim in victims)
         return "Preempt" if own else "Reclaim", borrow
 
-    def _victims(self, info: WorkloadInfo, wanted: set[FlavorResource], usage: Amounts) -> list[Victim]:
-        search = _Search(self, info, self.world.cluster_queues[info.cluster_queue], wanted, usage)
+    def _victims(
+        self, info: WorkloadInfo, wanted: set[FlavorResource], usage: Amounts, placed: Callable[[], bool] | None = None
+    ) -> list[Victim]:
+        search = _Search(self, info, self.world.cluster_queues[info.cluster_queue], wanted, usage, placed)
         mark = self.world.journal.mark()
         try:
             return search.classical() if self.fair_strategies is None else search.fair(self.fair_strategies)
@@ -69,7 +77,15 @@ class Preemptor:
 class _Search:
     """One search. Works on the world; the caller undoes."""
 
-    def __init__(self, owner: Preemptor, info: WorkloadInfo, queue: ClusterQueue, wanted: set[FlavorResource], usage: Amounts) -> None:
+    def __init__(
+        self,
+        owner: Preemptor,
+        info: WorkloadInfo,
+        queue: ClusterQueue,
+        wanted: set[FlavorResource],
+        usage: Amounts,
+        placed: Callable[[], bool] | None,
+    ) -> None:
         self.world = owner.world
         self.now = owner.now
         self.by_usage = owner.admission_fair_sharing
@@ -77,6 +93,8 @@ class _Search:
         self.queue = queue
         self.wanted = wanted
         self.usage = usage
+        self.placed = placed
+        """Whether topology has a place for it now; None: it needs none."""
 
     def classical(self) -> list[Victim]:
         search = CandidateSearch(self.world, self.info, self.queue, self.wanted, self.usage)
@@ -178,7 +196,7 @@ class _Search:
                 return False
             if amount > max(0, self.queue.available(key)):
                 return False
-        return True
+        return self.placed is None or self.placed()
 
     def _fits_beside_itself(self) -> bool:
         """`_fits` while the incoming usage is counted, as it is during fair sharing."""
@@ -192,7 +210,7 @@ class _Search:
         return all(self.queue.quota(key).nominal > self.queue.usage.get(key, 0) for key in self.wanted)
 
     def _remove(self, info: WorkloadInfo) -> None:
-        self.world.cluster_queues[info.cluster_queue].remove_all(info.usage())
+        self.world.release(info)
 
     def _put_back(self, info: WorkloadInfo) -> None:
-        self.world.cluster_queues[info.cluster_queue].add_all(info.usage())
+        self.world.take(info)
