@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import copy
-from collections.abc import Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
@@ -114,9 +114,13 @@ class Scene:
 
     def reconcile(self, framework: str, namespace: str, name: str, *, kind: JobKind | None = None) -> Outcome:
         """One reconcile of that job by the reconciler of its kind (another instance of it, where given)."""
-        return asyncio.run(self._reconcile(kind or KINDS[framework], namespace, name))
+        return self.act(framework, lambda reconciler: reconciler.attempt((namespace, name)), kind=kind)
 
-    async def _reconcile(self, kind: JobKind, namespace: str, name: str) -> Outcome:
+    def act(self, framework: str, act: Callable[[Any], Awaitable[float | None]], *, kind: JobKind | None = None) -> Outcome:
+        """Something else that the reconciler of that kind does."""
+        return asyncio.run(self._act(kind or KINDS[framework], act))
+
+    async def _act(self, kind: JobKind, act: Callable[[Any], Awaitable[float | None]]) -> Outcome:
         bench = self.bench
         bench.manager.informer(NAMESPACES, Namespace)
         kinds = {**KINDS, kind.framework: kind}
@@ -126,7 +130,7 @@ class Scene:
             bench.add(resource, [obj])
         outcome = Outcome(bench.client, None, None)
         try:
-            outcome.again = await reconciler.attempt((namespace, name))
+            outcome.again = await act(reconciler)
         except Exception as error:  # what is raised is part of the outcome
             outcome.error = f"{type(error).__name__}: {error}"
         for said in bench.events.said:

@@ -48,7 +48,7 @@ from raysail.api.resources import (
     Resource,
 )
 from raysail.api.selectors import EVERYTHING, Requirement, Selector, from_object
-from tests.conformance.decisions.corpus import Case, differences, plain
+from tests.conformance.decisions.corpus import Case, Skip, differences, plain
 
 Json = dict[str, Any]
 
@@ -212,6 +212,8 @@ def _warned(case: Case, warnings: list[str]) -> list[str]:
 
 def defaults(kind: JobKind, given: str, wanted: str) -> Callable[[Case], list[str]]:
     def run(case: Case) -> list[str]:
+        if case.given.get("podSelector"):
+            raise Skip("podOptions: nothing in Kueue's Configuration sets a selector of Pods any more")
         obj = copy.deepcopy(case.given.get(given) or {})
         namespace = (obj.get("metadata") or {}).get("namespace", "")
         objects = [(resource_of(o), o) for key in ("objs", "initObjects", "initObjs") for o in case.given.get(key) or ()]

@@ -80,8 +80,6 @@ class JobKind:
     never_finishes = False
     top_level = False
     """Whether it stands for itself whoever owns it."""
-    ends_when_stopped = False
-    """Whether a stopped job is over: its Workload is not queued again."""
     label_selector = ""
     """Which objects of the kind the queue looks at; all when empty."""
     companion: Resource | None = None

@@ -25,8 +25,7 @@ from raysail.queue.jobs.reconciler import JobReconciler
 from raysail.queue.jobs.shared import Jobs, group_of
 from raysail.queue.jobs.workloads import maximum_execution_time, prebuilt_name
 from raysail.queue.outcomes import cut
-from raysail.queue.podset import PodSetConflictError, PodSetInfo, infos_of_admission, inject
-from raysail.queue.workload import is_finished
+from raysail.queue.podset import PodSetConflictError, PodSetInfo, inject
 from raysail.queue.writes import merge_patch
 
 _GROUP: Final = "group/"
@@ -40,7 +39,6 @@ class PodKind(JobKind):
     resource = PODS
     implied_by = ("deployment", "statefulset", "leaderworkerset.x-k8s.io/leaderworkerset")
     top_level = True
-    ends_when_stopped = True
     label_selector = f"{names.MANAGED_LABEL}=true"
 
     def skip(self, job: Job) -> bool:
@@ -90,19 +88,17 @@ class PodReconciler(JobReconciler):
     """Reconciles Pods and groups."""
 
     def __init__(self, jobs: Jobs, kind: JobKind) -> None:
-        by_annotation = jobs.settings.gate("WorkloadIdentifierAnnotations", True)
-
-        def group_keys(pod: Job) -> tuple[Key, ...]:
-            group = group_of_pod(pod, by_annotation=by_annotation)
-            return ((pod.metadata.namespace, group),) if group else ()
-
-        self._group_keys = group_keys
+        self._by_annotation = jobs.settings.gate("WorkloadIdentifierAnnotations", True)
         self._only_implied = "pod" not in jobs.settings.frameworks
         self._own_groups_only = jobs.settings.gate("PodIntegrationValidateGroupOwner", True)
         super().__init__(jobs, kind)
-        self.informer.add_indexes({"group": group_keys})
+        self.informer.add_indexes({"group": self._group_keys})
 
     # which Pods are one job
+
+    def _group_keys(self, pod: Job) -> tuple[Key, ...]:
+        group = group_of_pod(pod, by_annotation=self._by_annotation)
+        return ((pod.metadata.namespace, group),) if group else ()
 
     def keys_of(self, job: Job) -> Iterable[Key]:
         """A Pod's own, or its group's."""
@@ -129,7 +125,7 @@ class PodReconciler(JobReconciler):
             return None
         pods = gather(members, group, self._now, fast_release=fast)
         workload = self.cache.workloads.get(namespace, group)
-        if workload is None or prebuilt_name(pods) or not self._is_own(workload) or not _same_limit(pods, workload):
+        if workload is None or prebuilt_name(pods, self.gates) or not self._is_own(workload) or not _same_limit(pods, workload):
             return pods
         return gather(members, group, self._now, fit=pod_group.fit_to(pods, workload), fast_release=fast)
 
@@ -190,7 +186,9 @@ class PodReconciler(JobReconciler):
         pods = _pods(job)
         if not pods.group:
             return super()._in_sync(job, workload)
-        return workload.metadata.name == (prebuilt_name(pods) or pods.group) and pod_group.covers(workload, pod_group.pod_sets(pods))
+        return workload.metadata.name == (prebuilt_name(pods, self.gates) or pods.group) and pod_group.covers(
+            workload, pod_group.pod_sets(pods)
+        )
 
     def _is_its(self, job: Job, workload: Workload) -> bool:
         return bool(_pods(job).group) or super()._is_its(job, workload)
@@ -215,11 +213,11 @@ class PodReconciler(JobReconciler):
 
     def _group_metadata(self, pods: Pods, annotations: JsonObject) -> JsonObject:
         """What of the metadata is the group's and not that of its first Pod."""
-        to_copy = self.settings.annotation_keys_to_copy if self.settings.gate("CustomMetricLabels", False) else ()
-        own = {key: value for key, value in annotations.items() if key not in self.settings.annotation_keys_to_copy}
+        to_copy = self.settings.annotation_keys_to_copy if self.gates.custom_metric_labels else ()
+        own = {key: value for key, value in annotations.items() if key not in to_copy}
         own |= pod_group.common((pod.annotations for pod in pods.members), to_copy, "annotation")
         return {
-            "name": prebuilt_name(pods) or pods.group,
+            "name": prebuilt_name(pods, self.gates) or pods.group,
             "labels": pod_group.common((pod.labels for pod in pods.members), self.settings.label_keys_to_copy, "label"),
             "annotations": {**own, names.IS_GROUP_WORKLOAD_ANNOTATION: "true"},
             "ownerReferences": [_reference(pod) for pod in pods.members],
@@ -246,13 +244,15 @@ class PodReconciler(JobReconciler):
         owner = workload.metadata.controller_owner()
         if owner is not None and not self._is_own(workload):
             return  # another job's, of the same name
-        if owner is not None and workload.metadata.deletion_timestamp is None and not is_finished(workload):
-            text = "The workload's owner no longer exists"
-            await self._change(workload, lambda w, s: transitions.finish(s, "OwnerNotFound", text, self._now, w.metadata.generation))
-            workload = self.cache.workloads.get(*workload.metadata.key) or workload
-        await self._drop_finalizer(workload)
+        if self.gates.finish_orphaned_workloads and owner is not None and workload.metadata.deletion_timestamp is None:
+            await self._finish(workload, "OwnerNotFound", "The workload's owner no longer exists")
+        await self._drop_finalizer(self.cache.workloads.get(*workload.metadata.key) or workload)
 
     # the Pods
+
+    def _tell_checks(self, job: Job, workload: Workload) -> None:
+        for pod in _pods(job).present:
+            super()._tell_checks(pod, workload)
 
     async def _start(self, job: Job, workload: Workload) -> None:
         pods = _pods(job)
@@ -261,11 +261,10 @@ class PodReconciler(JobReconciler):
             return
         waiting = [pod for pod in pods.present if gated(pod)]
         try:
-            infos = infos_of_admission(workload, self.cache.world.flavors)
+            infos = self._infos(workload)
             patches = [(pod, _let_go_patch(pod, info_for(pods, pod, infos))) for pod in waiting]
         except PodSetConflictError as error:
-            text = str(error)
-            await self._change(workload, lambda w, s: transitions.finish(s, "FailedToStart", text, self._now, w.metadata.generation))
+            await self._finish(workload, "FailedToStart", str(error))
             return
         await asyncio.gather(*(self._ungate(pod, patch, admission.cluster_queue) for pod, patch in patches))
 
@@ -321,6 +320,7 @@ class PodReconciler(JobReconciler):
 
 
 def info_for(pods: Pods, pod: Job, infos: Sequence[PodSetInfo]) -> PodSetInfo:
+    """What that Pod gets: a single one the only, one of a group that of its role. Raises PodSetConflictError."""
     if not pods.group:
         if len(infos) != 1:
             raise PodSetConflictError(f"invalid podset infos: expecting 1 pod set got {len(infos)}")

@@ -12,7 +12,7 @@ from datetime import timedelta
 from typing import Any
 
 from raysail.api import conditions
-from raysail.api.kueue import Workload
+from raysail.api.kueue import Workload, names
 from raysail.api.meta import parse_time
 from raysail.kube.client import Propagation
 from raysail.kube.controller import Controller
@@ -235,13 +235,20 @@ class JobReconciler(WorkloadUpkeep):
 
             def give_back(w: Workload, status: dict[str, Any]) -> bool:
                 generation = w.metadata.generation
-                again = reason in ("Preempted", "NodeFailures") and not (self.kind.ends_when_stopped and self._is_its(job, w))
+                again = reason in ("Preempted", "NodeFailures") and not self._ends_with_its_pod(w)
                 transitions.requeued(status, again, reason, message, self._now, generation)
                 transitions.release(status, "PendingEvaluation", message, self._now, generation)
                 return True
 
             await self._change(workload, give_back)
         return await self._retain(job, workload)
+
+    def _ends_with_its_pod(self, workload: Workload) -> bool:
+        """A Workload of a single Pod: the Pod is deleted to be stopped, so nothing is left that could be admitted again."""
+        owners = workload.metadata.owner_references or []
+        grouped = (workload.metadata.annotations or {}).get(names.IS_GROUP_WORKLOAD_ANNOTATION) == "true"
+        single = len(owners) == 1 and (owners[0].api_version, owners[0].kind) == ("v1", "Pod") and not grouped
+        return single and self.gates.skip_reassignment_for_pod_owned_workloads
 
     async def _retain(self, job: Job, workload: Workload) -> float | None:
         keep = self.settings.retention_after_deactivated_seconds

@@ -102,4 +102,4 @@ def _sorted(values: Mapping[str, str] | None) -> dict[str, str] | None:
 
 
 def _amounts(amounts: Mapping[str, Any] | None) -> dict[str, str] | None:
-    return {name: canonical(amounts[name]) for name in sorted(amounts)} if amounts else None
+    return {name: canonical(amounts[name]) for name in sorted(amounts)} if amounts is not None else None
