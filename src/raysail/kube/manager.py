@@ -50,6 +50,8 @@ class Manager:
         self.clock: Clock = clock or SystemClock()
         self.events = Recorder(client, self.clock, component)
         self.namespaces = tuple(namespaces)
+        self.role = "standalone"
+        """What metrics say of this process; `leader` where one of several is elected."""
         self.reachability = Reachability()
         self._seed = seed
         self._informers: dict[tuple[Any, ...], Informer[Any]] = {}

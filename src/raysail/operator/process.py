@@ -54,6 +54,8 @@ async def run(settings: OperatorSettings, stop: asyncio.Event | None = None) -> 
 def build(settings: OperatorSettings, client: HttpClient) -> Manager:
     """The manager with all controllers that the settings name, not yet running."""
     manager = Manager(client, namespaces=settings.namespaces)
+    if settings.leader is not None:
+        manager.role = "leader"  # the others do not get so far
     # Imported when wanted: a process for the queue alone carries no Ray code, and the other way round.
     if RAY in settings.controllers:
         import_module("raysail.ray").register(manager, settings.ray)

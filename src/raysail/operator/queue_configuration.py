@@ -18,6 +18,7 @@ from raysail.operator.documents import Section, read_document
 from raysail.operator.feature_gates import gate_faults
 from raysail.operator.queue_validation import validate
 from raysail.operator.settings import SettingsError
+from raysail.queue.metrics.settings import MetricsSettings
 from raysail.queue.requests import ResourceRules, Transformation
 from raysail.queue.settings import QueueSettings, RequeuingStrategy, WaitForPodsReady
 from raysail.queue.usage_ledger import AdmissionFairSharing
@@ -63,8 +64,19 @@ def queue_settings(document: Mapping[str, Any], source: str = "configuration") -
         retention_after_deactivated_seconds=(
             retention.seconds("afterDeactivatedByKueue", 0.0) if retention.has("afterDeactivatedByKueue") else None
         ),
+        metrics=_metrics(root.section("metrics"), root.flags("featureGates")),
         feature_gates=root.flags("featureGates"),
         concurrency=_concurrency(root.section("controller").section("groupKindConcurrency")),
+    )
+
+
+def _metrics(section: Section, gates: Mapping[str, bool]) -> MetricsSettings:
+    local = section.section("localQueueMetrics")
+    selector = local.section("localQueueSelector").content
+    return MetricsSettings(
+        cluster_queue_resources=section.flag("enableClusterQueueResources", False),
+        local_queues=local.flag("enable", False) and gates.get("LocalQueueMetrics", True),
+        local_queue_selector=from_object(selector) if selector else None,
     )
 
 

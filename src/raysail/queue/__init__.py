@@ -22,10 +22,12 @@ def register(manager: Manager, settings: QueueSettings) -> None:
     from raysail.queue.controllers.workload import WorkloadController
     from raysail.queue.jobs import KINDS, reconciler_of
     from raysail.queue.jobs.shared import Jobs
+    from raysail.queue.metrics.recorder import Recorder
     from raysail.queue.scheduler import Scheduler
 
     cache = QueueCache(manager, settings)
-    manager.add_service("scheduler", Scheduler(manager, cache, settings).run)
+    scheduler = Scheduler(manager, cache, settings)
+    manager.add_service("scheduler", scheduler.run)
     WorkloadController(manager, cache, settings)
     ClusterQueueController(manager, cache, settings)
     LocalQueueController(manager, cache, settings)
@@ -35,6 +37,7 @@ def register(manager: Manager, settings: QueueSettings) -> None:
     ProvisioningCheckController(manager, cache)
     ProvisioningController(manager, cache, settings)
     jobs = Jobs(manager, cache, settings, KINDS.values())
+    scheduler.on_cycle.append(Recorder(manager, cache, settings, jobs.informers).cycle_ended)
     for framework, kind in KINDS.items():
         if framework in settings.frameworks or any(each in settings.frameworks for each in kind.implied_by):
             reconciler_of(kind)(jobs, kind)

@@ -9,11 +9,11 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import OrderedDict
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
+from time import perf_counter
 from typing import Any, Final
 
 from raysail.api.kueue import Workload
-from raysail.api.resources import WORKLOADS
 from raysail.kube.manager import Manager
 from raysail.queue import status as transitions
 from raysail.queue.cache import QueueCache
@@ -30,7 +30,6 @@ from raysail.queue.outcomes import (
 )
 from raysail.queue.settings import QueueSettings
 from raysail.queue.workload import has_reservation, is_active, is_finished, may_be_queued
-from raysail.queue.writes import StatusWriter
 
 logger = logging.getLogger(__name__)
 
@@ -47,9 +46,11 @@ class Scheduler:
         self.clock = manager.clock
         self.events = manager.events
         self.options = settings.cycle_options()
-        self.writer = StatusWriter(manager.client, WORKLOADS, cache.workloads)
+        self.writer = cache.workload_writer
         self.traces: OrderedDict[str, Trace] = OrderedDict()
         self.cycles = 0
+        self.on_cycle: list[Callable[[Plan, float], None]] = []
+        """Told each plan and the seconds that it took."""
         self._slots = asyncio.Semaphore(WRITES_IN_FLIGHT)
         self._writing: set[asyncio.Task[None]] = set()
 
@@ -73,9 +74,11 @@ class Scheduler:
 
     def cycle(self) -> Plan:
         """One plan over all trees that changed; its decisions count from now on."""
-        now = self.clock.now().timestamp()
+        now, started = self.clock.now().timestamp(), perf_counter()
         result = plan(self.cache.world, self.cache.pending, now, self.options, self.cache.take_dirty())
         self.cycles += 1
+        for each in self.on_cycle:
+            each(result, perf_counter() - started)
         for decision in result.decisions:
             if isinstance(decision, Admit):
                 self.cache.assumed[decision.info.key] = decision.info.uid

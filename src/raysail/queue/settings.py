@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from raysail.api.kueue.admission import SERVED_FRAMEWORKS
 from raysail.api.selectors import Requirement, Selector
 from raysail.queue.cycle import Options
+from raysail.queue.metrics.settings import MetricsSettings
 from raysail.queue.requests import NO_RULES, ResourceRules
 from raysail.queue.usage_ledger import AdmissionFairSharing
 
@@ -52,6 +53,7 @@ class QueueSettings:
     resources: ResourceRules = NO_RULES
     retention_after_finished_seconds: float | None = None
     retention_after_deactivated_seconds: float | None = None
+    metrics: MetricsSettings = field(default_factory=MetricsSettings)
     feature_gates: Mapping[str, bool] = field(default_factory=dict)
     concurrency: Mapping[str, int] = field(default_factory=dict)
     """Reconciles side by side per kind, as in controller.groupKindConcurrency (`Job.batch`, `Workload.kueue.x-k8s.io`, ...)."""
