@@ -21,6 +21,7 @@ def register(manager: Manager, settings: QueueSettings) -> None:
     from raysail.queue.controllers.references import register_references
     from raysail.queue.controllers.workload import WorkloadController
     from raysail.queue.jobs import KINDS, reconciler_of
+    from raysail.queue.jobs.elastic_ungater import ElasticJobUngater
     from raysail.queue.jobs.shared import Jobs
     from raysail.queue.metrics.recorder import Recorder
     from raysail.queue.scheduler import Scheduler
@@ -41,3 +42,5 @@ def register(manager: Manager, settings: QueueSettings) -> None:
     for framework, kind in KINDS.items():
         if framework in settings.frameworks or any(each in settings.frameworks for each in kind.implied_by):
             reconciler_of(kind)(jobs, kind)
+    if settings.gate("ElasticJobsViaWorkloadSlices", True):
+        ElasticJobUngater(manager, cache, settings)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
-from raysail.api.resources import RAY_JOBS
+from raysail.api.resources import RAY_CLUSTERS, RAY_JOBS
+from raysail.queue.jobs import ray_autoscaling
 from raysail.queue.jobs.kind import Ended, InvalidJobError, Job, JobKind, JsonObject, Step, check_length, pod_set, topology_request
 from raysail.queue.jobs.ray_cluster import HEAD, cluster_pod_sets, inject_all, restore_all, templates_of
 from raysail.queue.podset import PodSetInfo, inject, restore
@@ -21,6 +22,19 @@ class RayJobKind(JobKind):
 
     framework = "ray.io/rayjob"
     resource = RAY_JOBS
+    companion = RAY_CLUSTERS
+
+    def companion_name(self, job: Job) -> str:
+        """The RayCluster that runs it."""
+        return str(job.status.get("rayClusterName") or "")
+
+    def slice_name_part(self, job: Job) -> str:
+        """With the RayCluster's generation."""
+        return ray_autoscaling.slice_name_part(job)
+
+    def own_annotations(self, job: Job) -> Mapping[str, str]:
+        """The RayCluster's generation."""
+        return ray_autoscaling.generation_annotation(job)
 
     def active(self, job: Job) -> bool:
         """A new or suspended RayJob has no Pods."""
@@ -57,7 +71,7 @@ class RayJobKind(JobKind):
         elif mode == "SidecarMode":
             head = next(each for each in found if each["name"] == HEAD)
             head["template"]["spec"]["containers"].append({"name": _SUBMITTER_CONTAINER, "resources": copy.deepcopy(_SUBMITTER_RESOURCES)})
-        return found
+        return ray_autoscaling.follow_autoscaler(found, job, cluster)
 
     def start(self, job: Job, infos: Sequence[PodSetInfo]) -> Step:
         """Runs; the submitter's template is written out so that the infos have a place."""
@@ -91,7 +105,7 @@ class RayJobKind(JobKind):
 
 
 def _mode(job: Job) -> str:
-    return str(job.spec.get("submissionMode") or _K8S_JOB_MODE)
+    return str(job.spec.get("submissionMode") or "")  # the API fills in K8sJobMode
 
 
 def _submitter_template(spec: JsonObject) -> JsonObject:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from raysail.api.resources import RAY_SERVICES
+from collections.abc import Mapping
+
+from raysail.api.resources import RAY_CLUSTERS, RAY_SERVICES
+from raysail.queue.jobs import ray_autoscaling
 from raysail.queue.jobs.kind import Ended, Job, JsonObject
 from raysail.queue.jobs.ray_cluster import cluster_pod_sets, fault_tolerant, templates_of
 from raysail.queue.jobs.templated import TemplatedKind, condition_is_true
@@ -14,6 +17,19 @@ class RayServiceKind(TemplatedKind):
     framework = "ray.io/rayservice"
     resource = RAY_SERVICES
     never_finishes = True
+    companion = RAY_CLUSTERS
+
+    def companion_name(self, job: Job) -> str:
+        """The RayCluster that serves."""
+        return str((job.status.get("activeServiceStatus") or {}).get("rayClusterName") or "")
+
+    def slice_name_part(self, job: Job) -> str:
+        """With the RayCluster's generation."""
+        return ray_autoscaling.slice_name_part(job)
+
+    def own_annotations(self, job: Job) -> Mapping[str, str]:
+        """The RayCluster's generation."""
+        return ray_autoscaling.generation_annotation(job)
 
     def switch(self, spec: JsonObject) -> JsonObject:
         """The cluster's."""
@@ -43,4 +59,5 @@ class RayServiceKind(TemplatedKind):
 
     def pod_sets(self, job: Job) -> list[JsonObject]:
         """Head and workers."""
-        return cluster_pod_sets(job.spec.get("rayClusterConfig") or {}, job.annotations)
+        cluster = job.spec.get("rayClusterConfig") or {}
+        return ray_autoscaling.follow_autoscaler(cluster_pod_sets(cluster, job.annotations), job, cluster)

@@ -20,9 +20,9 @@ from raysail.queue import status as transitions
 from raysail.queue.jobs.actions import JobActions
 from raysail.queue.jobs.kind import Job, JobKind, JsonObject
 from raysail.queue.jobs.shared import LookAgain, group_of
-from raysail.queue.jobs.slices import counts_of, key_of, latest_with_quota, plan_slices, replacement_for, slice_annotations, unfinished
 from raysail.queue.jobs.workloads import MissingPriorityClassError, construct, matches, pod_sets_of, prebuilt_name, priority_of
 from raysail.queue.outcomes import cut
+from raysail.queue.slices import counts_of, key_of, latest_with_quota, plan_slices, replacement_for, slice_annotations, unfinished
 from raysail.queue.workload import has_reservation, is_finished
 from raysail.queue.writes import merge_patch
 

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, TypeVar
 
 from raysail.api import conditions
 from raysail.api.kueue import Workload, names
 from raysail.queue.workload import has_reservation, is_finished
 
+T = TypeVar("T")
 Counts = Mapping[str, int]
 """Pods by pod set."""
 
@@ -51,6 +52,14 @@ def key_of(workload: Workload) -> str:
 def replacement_for(workload: Workload) -> str | None:
     """The key of the slice that this one is to replace."""
     return (workload.metadata.annotations or {}).get(names.WORKLOAD_SLICE_REPLACEMENT_FOR_ANNOTATION)
+
+
+def replaced_slice(workload: Workload, holders: Mapping[str, T]) -> T | None:
+    """Of what holds quota in its ClusterQueue, by key, the slice that this one is to replace. Never one of another namespace: names are free to claim."""
+    key = replacement_for(workload)
+    if key is None or key.partition("/")[0] != workload.metadata.namespace:
+        return None
+    return holders.get(key)
 
 
 def chain_name(workload: Workload) -> str:
