@@ -194,7 +194,7 @@ class Round:
     def find_assignment(self, info: WorkloadInfo, queue: ClusterQueue) -> tuple[Assignment, list[Victim]]:
         """The best flavors for all its Pods, else for as many as possible, with the victims that this needs."""
         scan = info.last_scan
-        if scan is not None and scan.outdated(queue.generation, self.number, info.shape_hash):
+        if scan is not None and scan.outdated(queue.generation, self.number, info.shape_hash, keep_scan=self.options.keep_scan):
             info.last_scan = None
         old = self._replaced_slice(info, queue)
         slices = [Victim(old, "WorkloadSliceReplaced")] if old is not None else []
@@ -285,7 +285,7 @@ class Round:
         assert entry.assignment is not None  # noqa: S101 - nominated entries have one
         if mode is not Mode.FIT and self.world.topologies.profile.fail_fast and on_unhealthy_node(entry.info.obj):
             entry.status = "evicted"
-            self.result.decisions.append(EvictUnhealthy(entry.info))
+            self.result.decisions.append(EvictUnhealthy(entry.info, entry.message))
         elif mode is Mode.NO_FIT:
             entry.requeue, entry.reason = Requeue.NO_FIT, entry.assignment.no_fit_reason
         elif mode is Mode.PREEMPT and not entry.victims:
@@ -435,7 +435,7 @@ class Round:
         if ready_pending:
             entry.queue.not_ready.add(entry.info.key)
         ledger = self.world.ledger
-        if ledger is not None and entry.queue.usage_based and not has_reservation(entry.info.obj):
+        if ledger is not None and self.world.counts_at_once(entry.queue, entry.info):
             covered = entry.queue.covered_resources() if self.options.ignore_undeclared else None
             local = f"{entry.info.namespace}/{entry.info.local_queue}"
             ledger.penalize(local, entry.info.key, requests_of(entry.info.pod_sets, covered), self.now)
@@ -459,6 +459,8 @@ class Round:
         waiting.requeue(info, entry.requeue, self.now, entry.reason)
         if info.key in waiting.inadmissible or scan_goes_on:
             self._changed.add(entry.queue.root().name)  # another head has its turn, or the rest of the flavors
+        if entry.status not in ("", "skipped", "gated"):
+            return  # its admission was under way: there is nothing to say about waiting
         self.result.decisions.append(Wait(info, entry.reason, entry.message, entry.gated))
         self._trace(entry, entry.status or "Waiting")
 

@@ -83,7 +83,7 @@ class PendingQueue:
 
     def take_turns(self, usage_of: Callable[[str], float] | None) -> None:
         """Admission fair sharing: LocalQueues take turns, the one of the lowest usage first. None: no turns, as without it."""
-        if usage_of is not self._usage_of:
+        if usage_of != self._usage_of:
             self._usage_of = usage_of
             self._rebuild()
 

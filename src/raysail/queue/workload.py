@@ -92,12 +92,13 @@ class FlavorScan:
         """Whether it was made for that shape (an unknown one matches any)."""
         return not self.shape_hash or not shape_hash or self.shape_hash == shape_hash
 
-    def outdated(self, generation: int, cycle: int, shape_hash: str) -> bool:
-        """Whether the scan says nothing about the present: another shape, or quota was freed and a cycle lies between."""
-        if not self.is_of(shape_hash):
-            return True
-        if cycle - self.cycle <= 1:
-            return False
+    def outdated(self, generation: int, cycle: int, shape_hash: str, *, keep_scan: bool = True) -> bool:
+        """Whether the scan says nothing about the present: another shape, or quota was freed (and, to keep it, a cycle lies between)."""
+        if keep_scan:
+            if not self.is_of(shape_hash):
+                return True
+            if cycle - self.cycle <= 1:
+                return False
         return generation > self.generation
 
 

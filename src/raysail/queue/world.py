@@ -20,7 +20,7 @@ from raysail.queue.quota import Amounts, CohortNode, FlavorResource, Journal, Qu
 from raysail.queue.requests import LimitSummary, to_amount
 from raysail.queue.topology.world import Topologies
 from raysail.queue.usage_ledger import USAGE_BASED, UsageLedger
-from raysail.queue.workload import WorkloadInfo, is_admitted
+from raysail.queue.workload import WorkloadInfo, has_reservation, is_admitted
 
 NEVER = "Never"
 
@@ -455,6 +455,10 @@ class World:
             queue.generation += 1
 
     # lookups
+
+    def counts_at_once(self, queue: ClusterQueue, info: WorkloadInfo) -> bool:
+        """Whether its reservation counts in the use of its LocalQueue before it is admitted. A second pass does not count again."""
+        return self.ledger is not None and queue.usage_based and not has_reservation(info.obj)
 
     def usable(self, queue: ClusterQueue) -> bool:
         """Whether a cycle may use it: active, and not in a tree that goes round in circles."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 from raysail.queue.assignment import Assignment, Attempt
@@ -235,8 +236,31 @@ def borrows(case: Case) -> list[str]:
     return differences(assignment.borrowing > 0, bool(case.want.get("want")), "borrows")
 
 
+def allowed(case: Case) -> list[str]:
+    """A variant of concurrent admission keeps to its flavors."""
+    scene, queue = _setting(case, case.fixtures["resourceFlavors"], [(case.fixtures["cq"], None)])
+    info = scene.info(case.given["local"]["wl"])
+    info.cluster_queue = queue.name
+    oracle = Preemptor(scene.world, scene.seconds)
+    concurrent = case.gates.get("ConcurrentAdmission", False)
+    got = FlavorAssigner(info, queue, scene.world.flavors, oracle, concurrent_admission=concurrent).assign()
+    chosen = got.pod_sets[0].flavors.get("cpu") if got.pod_sets else None
+    wrong = differences(got.mode().text, case.want.get("wantRepMode", "NoFit"), "mode")
+    return wrong + differences(chosen.flavor if chosen is not None else "", case.want.get("wantFlavor", ""), "flavor")
+
+
+def deleted(case: Case) -> list[str]:
+    """A flavor went away while the queue still names it."""
+    flavors = case.fixtures.get("resourceFlavors") or case.fixtures.get("flavorMap") or {}
+    listed = flavors if isinstance(flavors, dict) else {each["metadata"]["name"]: each for each in flavors}
+    kept = {name: each for name, each in listed.items() if name != "deleted-flavor"}
+    return assign(dataclasses.replace(case, fixtures={**case.fixtures, "resourceFlavors": kept}))
+
+
 RUNNERS = {
     "TestAssignFlavors": assign,
+    "TestAssignFlavorsWithAllowedFlavors": allowed,
+    "TestDeletedFlavors": deleted,
     "TestHierarchical": hierarchical,
     "TestReclaimBeforePriorityPreemption": hierarchical,
     "TestIsPreferred": preferred,

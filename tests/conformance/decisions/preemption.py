@@ -10,8 +10,9 @@ from raysail.queue.assignment import Assignment, FlavorAssignment, Mode, PodSetA
 from raysail.queue.decisions import Preempt
 from raysail.queue.outcomes import evict_victim, preemption_message
 from raysail.queue.preemption import Preemptor
+from raysail.queue.preemption import victims as search
 from raysail.queue.preemption.candidates import order_of, satisfies_policy
-from raysail.queue.preemption.fair import TargetQueues
+from raysail.queue.preemption.fair import INITIAL_SHARE, TargetQueues
 from raysail.queue.workload import FlavorScan, WorkloadInfo, boost_of
 from raysail.queue.world import World
 
@@ -156,7 +157,44 @@ def target_queues(case: Case) -> list[str]:
     return differences(got, case.want.get("wantOrder") or [], "order")
 
 
+def strategy_evaluations(case: Case) -> list[str]:
+    """For how many queues each strategy of fair sharing was asked, and for how many asking was spared; nobody is taken."""
+    fixtures = case.fixtures
+    scene = Scene(case.now)
+    scene.flavors([{"metadata": {"name": "default"}, "spec": {}}])
+    scene.queues(case.given["local"]["clusterQueues"])
+    scene.workloads(fixtures["admitted"])
+    info = scene.info(fixtures["wlInfo"]["Obj"])
+    info.cluster_queue = "a"
+    pod_sets = [{"Name": p.name, "Count": p.count, "Flavors": {"cpu": {"Name": "default", "Mode": "Preempt"}}} for p in info.pod_sets]
+    second = judged_queues = spared = 0
+    allows, hopeless = search.strategy_allows, search.hopeless
+
+    def counted(strategy: str, *shares: Any) -> bool:
+        nonlocal second
+        second += strategy == INITIAL_SHARE
+        return allows(strategy, *shares)
+
+    def judged(*shares: Any) -> bool:
+        nonlocal judged_queues, spared
+        found = hopeless(*shares)
+        judged_queues += 1
+        spared += found
+        return found
+
+    search.strategy_allows, search.hopeless = counted, judged
+    try:
+        found = Preemptor(scene.world, scene.seconds, fair_strategies=()).victims(info, assignment_of(pod_sets, info))
+    finally:
+        search.strategy_allows, search.hopeless = allows, hopeless
+    want = case.want
+    got = [judged_queues - spared, second, spared]
+    wanted = [want.get(name, 0) for name in ("wantFirstStrategyEvals", "wantSecondStrategyEvals", "wantSkippedQueues")]
+    return differences(got, wanted, "evaluations") + differences(len(found), 0, "victims")
+
+
 RUNNERS = {
+    "TestFairPreemptionSkipsUnsatisfiableTournament": strategy_evaluations,
     "TestPreemption": victims,
     "TestHierarchicalPreemptions": victims,
     "TestFairPreemptions": fair_victims,

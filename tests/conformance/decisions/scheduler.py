@@ -10,18 +10,24 @@ from .corpus import Case, Json, by_value, differences, plain
 from .worlds import Scene, holders
 
 
-def _options(case: Case, *, fair: bool = False) -> Options:
+def options_of(case: Case, *, fair: bool = False) -> Options:
+    """The switches of the case's gates; one cycle."""
     return Options(
         fair_strategies=() if fair or case.given.get("enableFairSharing") else None,
+        admission_fair_sharing=case.gates.get("AdmissionFairSharing", False),
         one_round=True,
         preemption_gates=bool(case.gates.get("MultiKueueOrchestratedPreemption") or case.gates.get("ConcurrentAdmission")),
         partial_admission=case.gates.get("PartialAdmission", True),
+        concurrent_admission=case.gates.get("ConcurrentAdmission", False),
+        preemptors_first=case.gates.get("PrioritizePreemptorWorkloads", False),
+        by_priority=case.gates.get("PrioritySortingWithinCohort", True),
+        keep_scan=case.gates.get("FlavorFungibilityPreserveScanProgress", True),
         recompute_overlapping=case.gates.get("RecomputeAssignmentUponPreemptionTargetsOverlap", True),
     )
 
 
 def scene_of(case: Case) -> Scene:
-    scene = Scene(case.now)
+    scene = Scene(case.now, gates=case.gates)
     fixtures, given = case.fixtures, case.given
     scene.namespaces(fixtures.get("namespaces") or ())
     scene.others(given.get("objects") or ())
@@ -40,7 +46,7 @@ def scene_of(case: Case) -> Scene:
 def cycle(case: Case) -> list[str]:
     """One cycle: what is admitted, what the API's objects say, what is left, events."""
     scene = scene_of(case)
-    options = _options(case)
+    options = options_of(case)
     result = plan(scene.world, scene.pending, scene.seconds, options)
     if case.given.get("admissionError"):
         return []
@@ -124,4 +130,5 @@ RUNNERS = {
     "TestSchedule": cycle,
     "TestScheduleForFairSharing": cycle,
     "TestScheduleRecomputePreemptionTargets": cycle,
+    "TestScheduleConcurrentAdmission": cycle,
 }

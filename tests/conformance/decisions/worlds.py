@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
@@ -26,8 +26,9 @@ from raysail.queue.outcomes import (
 from raysail.queue.pending import Pending
 from raysail.queue.requests import ResourceRules, summarize_limits
 from raysail.queue.topology.nodes import counts_beside, pod_amounts
+from raysail.queue.usage_ledger import UsageLedger
 from raysail.queue.workload import WorkloadInfo, counts_as_usage, has_reservation, may_be_queued
-from raysail.queue.world import Flavor, World
+from raysail.queue.world import Flavor, World, read_weight
 
 from .corpus import Json, view
 
@@ -37,11 +38,18 @@ NOW = "2026-11-23T07:00:00Z"
 class Scene:
     """A world with its pending queues and the API's objects beside it."""
 
-    def __init__(self, now: str, rules: ResourceRules | None = None) -> None:
+    def __init__(
+        self, now: str, rules: ResourceRules | None = None, gates: Mapping[str, bool] | None = None, ledger: UsageLedger | None = None
+    ) -> None:
         self.now = parse_time(now or NOW)
         self.rules = rules or ResourceRules()
+        self.gates = gates or {}
         self.world = World()
-        self.pending = Pending()
+        self.world.ledger = ledger
+        self.pending = Pending(
+            keep_scan=self.gates.get("FlavorFungibilityPreserveScanProgress", True),
+            concurrent_admission=self.gates.get("ConcurrentAdmission", False),
+        )
         self.objects: dict[str, Json] = {}
         self.limit_ranges: dict[str, list[Json]] = {}
         self.overheads: dict[str, Json] = {}
@@ -80,7 +88,8 @@ class Scene:
             queue = self.world.set_cluster_queue(view(obj, ClusterQueue))
             activity = activity_of(queue, Surroundings(self.world.flavors, {}, {f.topology_name for f in self.world.flavors.values()}))
             queue.active = activity.active or activity.reason.startswith("AdmissionCheck")
-            self.pending.queue(queue.name, queue.strategy)
+            waiting = self.pending.queue(queue.name, queue.strategy)
+            waiting.take_turns(self.world.ledger.usage if self.world.ledger is not None and queue.usage_based else None)
 
     def cohorts(self, objects: Iterable[Json]) -> None:
         for obj in objects or ():
@@ -89,7 +98,10 @@ class Scene:
     def local_queues(self, objects: Iterable[Json]) -> None:
         for obj in objects or ():
             meta = obj["metadata"]
-            self.pending.local_queues[f"{meta.get('namespace', '')}/{meta['name']}"] = obj["spec"].get("clusterQueue", "")
+            key = f"{meta.get('namespace', '')}/{meta['name']}"
+            self.pending.local_queues[key] = obj["spec"].get("clusterQueue", "")
+            if self.world.ledger is not None:
+                self.world.ledger.weights[key] = read_weight((obj["spec"].get("fairSharing") or {}).get("weight"))
 
     def namespaces(self, objects: Iterable[Json]) -> None:
         for obj in objects or ():
@@ -106,7 +118,14 @@ class Scene:
 
     def info(self, obj: Json) -> WorkloadInfo:
         found = view(obj, Workload)
-        return WorkloadInfo(found, self.rules, self.world.limits.get(found.metadata.namespace), self.overheads)
+        return WorkloadInfo(
+            found,
+            self.rules,
+            self.world.limits.get(found.metadata.namespace),
+            self.overheads,
+            by_priority=self.gates.get("PrioritySortingWithinCohort", True),
+            priority_boost=self.gates.get("PriorityBoost", False),
+        )
 
     def workloads(self, objects: Iterable[Json]) -> None:
         for obj in objects or ():
