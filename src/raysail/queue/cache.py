@@ -36,6 +36,7 @@ from raysail.queue.settings import QueueSettings
 from raysail.queue.workload import WorkloadInfo, counts_as_usage, has_reservation, is_active, is_finished, may_be_queued
 from raysail.queue.world import ClusterQueue as QueueNode
 from raysail.queue.world import Flavor, World, tree_members
+from raysail.queue.writes import StatusWriter
 
 
 class RuntimeClass(Object, frozen=True):
@@ -73,6 +74,8 @@ class QueueCache:
         self.assumed: dict[str, str] = {}
         """Key to uid of workloads whose reservation is being written."""
         self.workloads = manager.informer(WORKLOADS, Workload, {"queue": _by_queue, "holder": _by_holder, "owner": _by_owner})
+        self.workload_writer = StatusWriter(manager.client, WORKLOADS, self.workloads)
+        """The one through which all parts change Workloads: their changes meet in it."""
         self.cluster_queues = manager.informer(CLUSTER_QUEUES, ClusterQueue)
         self.local_queues = manager.informer(LOCAL_QUEUES, LocalQueue, {"cluster_queue": _by_cluster_queue})
         self.cohorts = manager.informer(COHORTS, Cohort)
@@ -333,9 +336,9 @@ class QueueCache:
     def _flavor_changed(self, old: ResourceFlavor | None, new: ResourceFlavor | None) -> None:
         if new is None:
             assert old is not None  # noqa: S101 - a change has a side
-            self.world.flavors.pop(old.metadata.name, None)
+            self.world.drop_flavor(old.metadata.name)
         elif old is None or old.spec != new.spec:
-            self.world.flavors[new.metadata.name] = Flavor.from_object(new)
+            self.world.set_flavor(Flavor.from_object(new))
         else:
             return
         name = (new or old).metadata.name  # type: ignore[union-attr]
