@@ -10,64 +10,28 @@ from pathlib import Path
 from typing import Any
 
 import uvicorn
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from raysail.apiserver.connection import Connection
 from raysail.apiserver.gate import CERTIFICATE, TRUSTED
 from raysail.apiserver.settings import TlsSettings
 
 _BACKLOG = 4096
 _DRAIN_SECONDS = 5
-_CORK_BYTES = 65536
 
 
 class SocketInUseError(Exception):
     """Another process serves there. The text says where and what to do."""
 
 
-class _Corked:
-    """A transport that gathers what one turn of the loop writes: an answer's head and body go out with one system call."""
-
-    __slots__ = ("_loop", "_parts", "_size", "_transport")
-
-    def __init__(self, transport: Any) -> None:
-        self._transport = transport
-        self._loop = asyncio.get_running_loop()
-        self._parts: list[bytes] = []
-        self._size = 0
-
-    def write(self, data: bytes) -> None:
-        """Writes at the end of this turn, or at once when much has gathered: the transport can only then say that it is full."""
-        if not self._parts:
-            self._loop.call_soon(self._flush)
-        self._parts.append(data)
-        self._size += len(data)
-        if self._size > _CORK_BYTES:
-            self._flush()
-
-    def _flush(self) -> None:
-        parts = self._parts
-        if parts:
-            self._parts, self._size = [], 0
-            self._transport.write(parts[0] if len(parts) == 1 else b"".join(parts))
-
-    def close(self) -> None:
-        """Writes what has gathered, then closes."""
-        self._flush()
-        self._transport.close()
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._transport, name)
-
-
-class _Trusted(HttpToolsProtocol):
+class _Trusted(Connection):
     """Requests over the Unix socket: who may open it is an administrator."""
 
     def connection_made(self, transport: Any) -> None:
         self.app_state = {**self.app_state, TRUSTED: True}
-        super().connection_made(_Corked(transport))  # type: ignore[arg-type]
+        super().connection_made(transport)
 
 
-class _Verified(HttpToolsProtocol):
+class _Verified(Connection):
     """Requests over TLS: the client certificate, if one was shown, says who asks."""
 
     def connection_made(self, transport: Any) -> None:
@@ -75,7 +39,7 @@ class _Verified(HttpToolsProtocol):
         certificate = session.getpeercert(True) if session is not None else None
         if certificate:
             self.app_state = {**self.app_state, CERTIFICATE: certificate}
-        super().connection_made(_Corked(transport))  # type: ignore[arg-type]
+        super().connection_made(transport)
 
 
 class _Server(uvicorn.Server):
@@ -86,7 +50,7 @@ class _Server(uvicorn.Server):
         yield
 
 
-def _config(application: Any, protocol: type[HttpToolsProtocol]) -> uvicorn.Config:
+def _config(application: Any, protocol: type[Connection]) -> uvicorn.Config:
     return uvicorn.Config(
         application,
         http=protocol,

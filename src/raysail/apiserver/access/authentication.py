@@ -32,6 +32,7 @@ class Authenticator:
 
     def __init__(self, static_tokens: Mapping[str, User], tokens: ServiceAccountTokens, now: Callable[[], datetime]) -> None:
         self._static = dict(static_tokens)
+        self._static_headers = {f"Bearer {token}": user for token, user in static_tokens.items()}
         self._tokens = tokens
         self._now = now
         self._cache: dict[str, tuple[User, float]] = {}
@@ -40,7 +41,11 @@ class Authenticator:
         """Who asks. Raises StatusError 401 for a bearer token that is not known; no credentials at all make the anonymous user."""
         if certificate_user is not None and certificate_user.name:
             return certificate_user
-        scheme, _, token = (authorization or "").partition(" ")
+        if authorization is None:
+            return ANONYMOUS
+        if (known := self._static_headers.get(authorization)) is not None:
+            return known
+        scheme, _, token = authorization.partition(" ")
         token = token.strip()
         if scheme.lower() != "bearer" or not token:
             return ANONYMOUS

@@ -6,8 +6,7 @@ Rules: k8s.io/kubernetes plugin/pkg/auth/authorizer/rbac and pkg/apis/rbac/v1/ev
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 from raysail.api import selectors
 from raysail.api.errors import StatusError
@@ -16,8 +15,7 @@ from raysail.apiserver.access.users import User, split_service_account
 Rule = Mapping[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
-class Attributes:
+class Attributes(NamedTuple):
     """What is asked for. Either a resource, or (`resource` empty) a `path` such as /version."""
 
     verb: str
@@ -30,7 +28,7 @@ class Attributes:
 
     def with_verb(self, verb: str) -> Attributes:
         """The same request under another verb."""
-        return replace(self, verb=verb)
+        return self._replace(verb=verb)
 
 
 class Authorizer:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Final
 
 from raysail.api.errors import StatusError
@@ -12,7 +12,7 @@ from raysail.apiserver.discovery.documents import AGGREGATED_TYPE, Discovery
 from raysail.apiserver.rest.accept import DISCOVERY, negotiate
 from raysail.apiserver.rest.answer import JSON, Answer, error_answer, json_answer, text_answer
 
-OpenApi = Callable[[str, dict[str, str], str], Awaitable[Answer | None]]
+OpenApi = Callable[[str, Mapping[str, str], str], Awaitable[Answer | None]]
 """(path, query, accept) -> the answer for /openapi/..., or None."""
 Check = Callable[[], str]
 """A health check: empty when well, else what is wrong."""
@@ -26,7 +26,7 @@ class Pages:
         self._openapi = openapi
         self._checks = checks
 
-    async def __call__(self, method: str, path: str, query: dict[str, str], accept: str) -> Answer | None:
+    async def __call__(self, method: str, path: str, query: Mapping[str, str], accept: str) -> Answer | None:
         """The answer, or None when there is no such path."""
         if path.startswith("/openapi/"):
             return await self._openapi(path, query, accept) if self._openapi else None
@@ -60,7 +60,7 @@ class Pages:
                 return error_answer(StatusError("NotFound", "the server could not find the requested resource", empty_details=True))
         return None if body is None else _document(body)
 
-    def _health(self, root: str, path: str, query: dict[str, str]) -> Answer | None:
+    def _health(self, root: str, path: str, query: Mapping[str, str]) -> Answer | None:
         name = path.removeprefix(root).strip("/")
         if name:
             if name not in self._checks:

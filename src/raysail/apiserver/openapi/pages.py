@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final, Protocol
 
 import orjson
@@ -153,7 +153,7 @@ class OpenApiPages:
     def __init__(self, served: Served) -> None:
         self.documents = OpenApiDocuments(served)
 
-    async def __call__(self, path: str, query: dict[str, str], accept: str) -> Answer | None:
+    async def __call__(self, path: str, query: Mapping[str, str], accept: str) -> Answer | None:
         """The document, a redirect to its present hash, or None where there is nothing."""
         if path == "/openapi/v3":
             return Answer(200, await asyncio.to_thread(self.documents.index), b"text/plain; charset=utf-8")

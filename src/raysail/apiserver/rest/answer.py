@@ -14,7 +14,7 @@ from raysail.api.errors import StatusError
 
 JSON: Final = b"application/json"
 TEXT: Final = b"text/plain; charset=utf-8"
-_NO_CACHE: Final = (b"cache-control", b"no-cache, private")
+NO_CACHE: Final = (b"cache-control", b"no-cache, private")
 
 
 @dataclass(slots=True)
@@ -29,7 +29,7 @@ class Answer:
 
     def header_list(self) -> list[tuple[bytes, bytes]]:
         """All headers, lower case, in ASGI's form."""
-        found = [_NO_CACHE, (b"content-type", self.content_type), (b"content-length", str(len(self.body)).encode()), *self.headers]
+        found = [NO_CACHE, (b"content-type", self.content_type), (b"content-length", str(len(self.body)).encode()), *self.headers]
         found += [(b"warning", warning(text)) for text in self.warnings]
         return found
 

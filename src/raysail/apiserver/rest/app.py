@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from functools import partial
 from typing import Any, Final, Protocol
 
@@ -12,7 +12,7 @@ from raysail.api.selectors import SelectorError, parse_fields
 from raysail.apiserver.access.authorization import Attributes
 from raysail.apiserver.access.users import User
 from raysail.apiserver.rest import deleting, patching, reading, writing
-from raysail.apiserver.rest.accept import PLAIN, negotiate
+from raysail.apiserver.rest.accept import negotiate
 from raysail.apiserver.rest.answer import Answer, as_yaml, error_answer, text_answer
 from raysail.apiserver.rest.call import Call, Receive, Scope, Send, Shared
 from raysail.apiserver.rest.target import Target, parse_query, parse_target, verb_of
@@ -50,7 +50,7 @@ class Gate(Protocol):
 class Page(Protocol):
     """What answers paths that name no resource: discovery, health, version, OpenAPI."""
 
-    async def __call__(self, method: str, path: str, query: dict[str, str], accept: str) -> Answer | None:
+    async def __call__(self, method: str, path: str, query: Mapping[str, str], accept: str) -> Answer | None:
         """The answer, or None when there is no such path."""
         ...
 
@@ -68,15 +68,38 @@ class Application:
         self.creators: dict[tuple[str, str], Handler] = {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """One request of any kind."""
+        """One request of any kind, over ASGI."""
         kind = scope["type"]
         if kind == "http":
-            await self._http(scope, receive, send)
+            answer = await self.respond(scope, receive, send)
+            if answer is not None:
+                await send({"type": "http.response.start", "status": answer.status, "headers": answer.header_list()})
+                await send({"type": "http.response.body", "body": answer.body})
         elif kind == "websocket":
             await self._websocket(scope, receive, send)
 
-    async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def at_once(self, scope: Scope) -> Answer | None:
+        """The answer to a GET of one object as it is, which nothing has to be awaited for; None where `respond` must be asked."""
+        if scope["query_string"]:
+            return None
+        target = parse_target("GET", scope["path"])
+        if target is None or target.is_collection or target.subresource:
+            return None
         warnings: list[str] = []
+        try:
+            found = self._call(scope, target, "get", {}, self.gate.identify(scope), warnings)
+            if isinstance(found, Answer):
+                return found
+            return reading.get_now(found) if self._handler(found) is reading.get else None
+        except StatusError as error:
+            return error_answer(error, warnings)
+        except Exception:
+            return _failed(scope)
+
+    async def respond(self, scope: Scope, receive: Receive, send: Send) -> Answer | None:
+        """The answer to an HTTP request, or None where it went out through `send` (a watch, a stream)."""
+        warnings: list[str] = []
+        answer: Answer | None
         try:
             method, path = scope["method"], scope["path"]
             target = parse_target(method, path)
@@ -85,33 +108,18 @@ class Application:
                 answer = await self._other(scope, user)
             else:
                 query = parse_query(scope["query_string"])
-                verb = verb_of(target, query)
-                found = await self._resource(scope, receive, send, target, verb, query, user, warnings)
-                if found is None:
-                    return
-                answer = found
+                found = self._call(scope, target, verb_of(target, query), query, user, warnings)
+                answer = found if isinstance(found, Answer) else await self._resource(found, scope, receive, send)
         except StatusError as error:
             answer = error_answer(error, warnings)
         except Exception:
-            log.exception("%s %s", scope["method"], scope["path"])
-            answer = error_answer(StatusError("InternalError", "Internal error occurred: the server's log says more"))
-        if scope["method"] == "HEAD":
+            answer = _failed(scope)
+        if answer is not None and scope["method"] == "HEAD":
             answer.body = b""
-        await send({"type": "http.response.start", "status": answer.status, "headers": answer.header_list()})
-        await send({"type": "http.response.body", "body": answer.body})
+        return answer
 
-    async def _resource(
-        self,
-        scope: Scope,
-        receive: Receive,
-        send: Send,
-        target: Target,
-        verb: str,
-        query: dict[str, str],
-        user: User,
-        warnings: list[str],
-    ) -> Answer | None:
-        """The answer, or None where the connection was answered on the way (a watch, a stream)."""
+    def _call(self, scope: Scope, target: Target, verb: str, query: Mapping[str, str], user: User, warnings: list[str]) -> Call | Answer:
+        """The request as something to work on, its user authorised, or the answer that there is no such resource. Raises StatusError."""
         namespace = target.namespace
         name = target.name or _only_name(query)
         attributes = Attributes(verb or target.method.lower(), target.group, target.plural, target.subresource, namespace, name)
@@ -131,28 +139,33 @@ class Application:
         if definition.deprecation_warning:
             call.warnings.append(definition.deprecation_warning)
         accept = call.header(b"accept")
-        call.form = negotiate(accept) if accept and accept not in ("*/*", "application/json") else PLAIN
+        if accept and accept not in ("*/*", "application/json"):
+            call.form = negotiate(accept)
         if verb == "patch":
             creation = Attributes("create", target.group, target.plural, "", namespace, target.name)
             call.authorize_create = partial(self.gate.require, user, creation)
-        place = (target.plural, target.subresource)
-        connector = self.connectors.get(place) if target.subresource and not definition.custom else None
-        if connector is not None:
-            started = _Started(send)
-            try:
-                await connector(call, scope, receive, started)
-            except StatusError as error:
-                if not started.yes:
-                    raise
-                log.warning("%s ended: %s", scope["path"], error)
-            return None
+        return call
+
+    async def _resource(self, call: Call, scope: Scope, receive: Receive, send: Send) -> Answer | None:
+        """The answer, or None where the connection was answered on the way (a watch, a stream)."""
+        target, verb = call.target, call.verb
+        if target.subresource and not call.definition.custom:
+            connector = self.connectors.get((target.plural, target.subresource))
+            if connector is not None:
+                started = _Started(send)
+                try:
+                    await connector(call, scope, receive, started)
+                except StatusError as error:
+                    if not started.yes:
+                        raise
+                    log.warning("%s ended: %s", scope["path"], error)
+                return None
         if verb in _BODY_VERBS:
             call.body = await read_body(receive, self.shared.limits.body_bytes)
         if verb == "watch":
             await serve_watch(call, receive, send, self.streams)
             return None
-        handler = self._handler(call)
-        return await handler(call)
+        return await self._handler(call)(call)
 
     def _handler(self, call: Call) -> Handler:
         target, definition, verb = call.target, call.definition, call.verb
@@ -222,6 +235,12 @@ class Application:
                 await send({"type": "websocket.close", "code": 1008, "reason": error.message[:120]})
 
 
+def _failed(scope: Scope) -> Answer:
+    """500, in the handler of an exception that nobody expected."""
+    log.exception("%s %s", scope["method"], scope["path"])
+    return error_answer(StatusError("InternalError", "Internal error occurred: the server's log says more"))
+
+
 class _Started:
     """Passes messages on, and knows whether any was sent: after that a refusal can no longer be told."""
 
@@ -248,7 +267,7 @@ _VERBS: Final[dict[str, Handler]] = {
 _PLAIN_VERBS: Final = {"GET": "get", "HEAD": "head", "POST": "post", "PUT": "put", "PATCH": "patch", "DELETE": "delete"}
 
 
-def _only_name(query: dict[str, str]) -> str:
+def _only_name(query: Mapping[str, str]) -> str:
     """The one object that a list or watch can show, where its field selector says so: such a request is authorised by name."""
     selector = query.get("fieldSelector", "")
     if not selector:

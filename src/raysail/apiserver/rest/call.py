@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -55,7 +55,7 @@ class Call:
     target: Target
     verb: str
     definition: Definition
-    query: dict[str, str]
+    query: Mapping[str, str]
     headers: list[tuple[bytes, bytes]]
     user: User = ANONYMOUS
     form: Form = PLAIN
@@ -70,7 +70,10 @@ class Call:
 
     def header(self, name: bytes) -> str:
         """A request header's value, empty where it was not sent. `name` in lower case."""
-        return next((value.decode("latin-1") for key, value in self.headers if key == name), "")
+        for key, value in self.headers:
+            if key == name:
+                return value.decode("latin-1")
+        return ""
 
     @property
     def key(self) -> str:

@@ -27,6 +27,11 @@ async def get(call: Call) -> Answer:
     wanted = call.query.get("resourceVersion", "")
     if wanted and wanted != "0":
         await reach(call, parse_version(wanted))
+    return get_now(call)
+
+
+def get_now(call: Call) -> Answer:
+    """One object as it is. Raises StatusError (404)."""
     record = call.store.get(call.definition.collection, call.key)
     if record is None:
         raise absent(call)

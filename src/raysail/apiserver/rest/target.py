@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
+from types import MappingProxyType
 from typing import Final
 from urllib.parse import parse_qsl, unquote
 
@@ -32,8 +35,9 @@ class Target:
         return not self.name
 
 
+@lru_cache(maxsize=1024)
 def parse_target(method: str, path: str) -> Target | None:
-    """The resource that the path names, or None where it is no resource path (/version, /apis, /api/v1, ...)."""
+    """The resource that the path names, or None where it is no resource path (/version, /apis, /api/v1, ...). Asked again, the same Target."""
     parts = path.split("/")
     if len(parts) > 3 and parts[-1] == "":
         parts.pop()
@@ -64,7 +68,7 @@ def parse_target(method: str, path: str) -> Target | None:
     return target
 
 
-def verb_of(target: Target, query: dict[str, str]) -> str:
+def verb_of(target: Target, query: Mapping[str, str]) -> str:
     """The API verb: get, list, watch, create, update, patch, delete, deletecollection. Empty for methods that have none (HEAD, OPTIONS)."""
     method = target.method
     if method == "GET":
@@ -76,14 +80,13 @@ def verb_of(target: Target, query: dict[str, str]) -> str:
     return _VERBS.get(method, "")
 
 
-def parse_query(query_string: bytes) -> dict[str, str]:
+@lru_cache(maxsize=1024)
+def parse_query(query_string: bytes) -> Mapping[str, str]:
     """Parameters; of repeated ones the first counts, as in Go's conversion of query values."""
-    if not query_string:
-        return {}
     found: dict[str, str] = {}
     for key, value in parse_qsl(query_string.decode("latin-1"), keep_blank_values=True):
         found.setdefault(key, value)
-    return found
+    return MappingProxyType(found)
 
 
 def unescape(part: str) -> str:

@@ -23,14 +23,14 @@ from raysail.apiserver.schema.numbers import MAX_INT32, MAX_INT64, MIN_INT32, MI
 
 _META: Final = "io.k8s.apimachinery.pkg.apis.meta.v1."
 _EXTENSIONS: Final = "io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1."
-_OPAQUE: Final = frozenset(
+OPAQUE: Final = frozenset(
     {
         _META + "FieldsV1",
         "io.k8s.apimachinery.pkg.runtime.RawExtension",
         _EXTENSIONS + "JSON",
     }
 )
-_SCHEMA_UNIONS: Final = frozenset(
+SCHEMA_UNIONS: Final = frozenset(
     _EXTENSIONS + name for name in ("JSONSchemaPropsOrArray", "JSONSchemaPropsOrBool", "JSONSchemaPropsOrStringArray")
 )
 _RFC3339: Final = re.compile(r"(\d{4})-(\d{2})-(\d{2})T(\d{2}):(\d{2}):(\d{2})(?:[.,](\d+))?(Z|[+-]\d{2}:\d{2})", re.ASCII)
@@ -94,11 +94,11 @@ class _Decoder:
 
     def value(self, node: SchemaNode, value: Any, struct: str, go_path: tuple[str, ...], path: str) -> Any:
         """One value. `struct` is the Go struct that holds it, `go_path` its path in Go's words (without indexes), `path` ours."""
-        if node.definition in _OPAQUE:
+        if node.definition in OPAQUE:
             return value
-        if node.definition in _SCHEMA_UNIONS:
+        if node.definition in SCHEMA_UNIONS:
             return self.schema_union(value, struct, go_path, path)
-        special = _SPECIAL.get(node.definition)
+        special = SPECIAL.get(node.definition)
         if special is not None:
             return special(value)
         kind = node.type
@@ -111,7 +111,7 @@ class _Decoder:
         if kind == "string":
             if not isinstance(value, str):
                 raise self.mismatch(node, value, struct, go_path)
-            return _text(node, value)
+            return decoded_text(node, value)
         if kind == "boolean":
             if not isinstance(value, bool):
                 raise self.mismatch(node, value, struct, go_path)
@@ -172,7 +172,7 @@ class _Decoder:
                 gone.append(key)
             else:
                 kept = self.value(child, item, inner, (*go_path, key), f"{path}.{key}" if path else key)
-                if kept is None or (kept in ({}, []) and _hides_empty(node, child, key)):
+                if kept is None or (kept in ({}, []) and hides_empty(node, child, key)):
                     gone.append(key)
                 else:
                     value[key] = kept
@@ -186,7 +186,7 @@ def _json_schema_props() -> SchemaNode:
     return builtin_node(_EXTENSIONS + "JSONSchemaProps")
 
 
-def _hides_empty(parent: SchemaNode, child: SchemaNode, name: str) -> bool:
+def hides_empty(parent: SchemaNode, child: SchemaNode, name: str) -> bool:
     """Whether Go would not write an empty list or map here: those that are optional have `omitempty`."""
     if name in (parent.schema.get("required") or ()):
         return False
@@ -200,7 +200,7 @@ def _zero(node: SchemaNode) -> Any:
     return {"string": "", "boolean": False, "integer": 0, "number": 0, "array": [], "object": {}}.get(node.type)
 
 
-def _text(node: SchemaNode, value: str) -> str:
+def decoded_text(node: SchemaNode, value: str) -> str:
     """Text of a built-in field; bytes must be base 64."""
     if node.schema.get("format") != "byte":
         return value
@@ -275,7 +275,7 @@ def _duration(value: Any) -> Any:
     return value
 
 
-_SPECIAL: Final[dict[str, Callable[[Any], Any]]] = {
+SPECIAL: Final[dict[str, Callable[[Any], Any]]] = {
     "io.k8s.apimachinery.pkg.api.resource.Quantity": _quantity,
     "io.k8s.apimachinery.pkg.util.intstr.IntOrString": _int_or_string,
     _META + "Time": _time,
