@@ -11,9 +11,10 @@ import pytest
 from raysail.api.kueue import Workload
 from raysail.api.kueue.admission import SERVED_FRAMEWORKS
 from raysail.api.kueue.workloadname import workload_name
-from raysail.queue.jobs import KINDS
+from raysail.queue.jobs import KINDS, reconciler_of
 from raysail.queue.jobs.batch_job import ended_indexes
 from raysail.queue.jobs.kind import Job
+from raysail.queue.jobs.reconciler import JobReconciler
 from raysail.queue.jobs.workloads import construct, matches
 from raysail.queue.podset import PodSetConflictError, PodSetInfo, infos_of_workload
 from raysail.queue.settings import QueueSettings
@@ -67,11 +68,11 @@ def suspended(framework: str) -> Job:
 
 def test_what_admission_holds_back_by_default_is_let_go_by_default() -> None:
     assert set(QueueSettings().frameworks) == SERVED_FRAMEWORKS == {*KINDS, *HELD_THROUGH_PODS}
-    assert set(SPECS) == SERVED_FRAMEWORKS - HELD_THROUGH_PODS - {"pod"}
+    assert set(SPECS) == {framework for framework, kind in KINDS.items() if reconciler_of(kind) is JobReconciler}
 
 
-HELD_THROUGH_PODS: set[str] = set()
-"""Kinds without a template that could be suspended: what admission does to their Pods holds them."""
+HELD_THROUGH_PODS = {"deployment"}
+"""Kinds with nothing to reconcile: what admission writes into their pod template holds their Pods."""
 
 
 @pytest.mark.parametrize("framework", SPECS)

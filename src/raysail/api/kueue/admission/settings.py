@@ -44,6 +44,9 @@ SERVED_FRAMEWORKS: Final = frozenset(
         "kubeflow.org/xgboostjob",
         "kubeflow.org/jaxjob",
         "pod",
+        "deployment",
+        "statefulset",
+        "leaderworkerset.x-k8s.io/leaderworkerset",
     }
 )
 """Kinds of jobs that are held back where the configuration names none (`integrations.frameworks`)."""
