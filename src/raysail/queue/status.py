@@ -24,6 +24,26 @@ RETRY: Final = "Retry"
 REJECTED: Final = "Rejected"
 
 
+_REQUIRED: Final = {
+    "conditions": {"message": ""},
+    "admissionChecks": {"message": ""},
+    "evictions": {"underlyingCause": "", "count": 0},
+    "reclaimablePods": {"count": 0},
+}
+"""Members of list items that the API wants to see though they are empty; read views leave them out."""
+
+
+def complete(patch: Status) -> Status:
+    """A patch of a status with what the API requires in the items of its lists (changed in place)."""
+    for name, defaults in _REQUIRED.items():
+        owner = patch.get("schedulingStats") if name == "evictions" else patch
+        items = owner.get(name) if isinstance(owner, dict) else None
+        for item in items or ():
+            for key, value in defaults.items():
+                item.setdefault(key, value)
+    return patch
+
+
 def condition(status: Status, type_: str) -> dict[str, Any] | None:
     """The condition of that type, in wire form."""
     return next((found for found in status.get("conditions") or () if found.get("type") == type_), None)
@@ -126,7 +146,7 @@ def _reset_checks(status: Status, now: datetime) -> None:
         state = check.get("state")
         if state == PENDING:
             continue
-        kept = {key: check[key] for key in ("name", "requeueAfterSeconds", "podSetUpdates") if key in check}
+        kept = {key: check[key] for key in ("name", "requeueAfterSeconds", "retryCount", "podSetUpdates") if key in check}
         retries = (check.get("retryCount") or 0) + 1 if state == RETRY else None
         check.clear()
         check.update(kept)

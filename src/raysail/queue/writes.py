@@ -22,6 +22,7 @@ from raysail.api.meta import Object
 from raysail.api.resources import Resource
 from raysail.kube.client import Client, PatchType
 from raysail.kube.informer import Informer, Key
+from raysail.queue.status import complete
 
 FIELD_MANAGER: Final = "kueue-admission"
 _TRIES: Final = 6
@@ -158,7 +159,7 @@ class StatusWriter:
                 answer = await self._client.patch(
                     self._resource,
                     obj.metadata.name,
-                    {"metadata": {"resourceVersion": current.metadata.resource_version}, "status": patch},
+                    {"metadata": {"resourceVersion": current.metadata.resource_version}, "status": complete(patch)},
                     obj.metadata.namespace or None,
                     type=PatchType.MERGE,
                     subresource="status",
