@@ -41,8 +41,14 @@ class Api:
         self, method: str, path: str, body: Any = None, *, params: Mapping[str, str] | None = None, headers: Mapping[str, str] | None = None
     ) -> Any:
         """The decoded answer (dict for JSON, text for text/plain)."""
-        with self._send(method, path, body, params, headers) as response:
-            data = response.read()
+        try:
+            with self._send(method, path, body, params, headers) as response:
+                data = response.read()
+        except (http.client.HTTPException, ConnectionError) as error:
+            self._connection = None
+            raise InstanceError(
+                f"the API ended while it answered {method} {path}: `raysail status` says whether it is back; then try again"
+            ) from error
         if response.headers.get_content_type() == "text/plain" and response.status < 400:
             return data.decode()
         try:
