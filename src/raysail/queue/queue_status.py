@@ -44,7 +44,7 @@ def cluster_queue_status(
         status["fairSharing"] = {"weightedShare": share_of(queue).rounded}
     else:
         status.pop("fairSharing", None)
-    _drop_zeros(status)
+    _drop_empty(status)
 
 
 def local_queue_status(
@@ -64,12 +64,12 @@ def local_queue_status(
     status["reservingWorkloads"] = tally.reserving
     status["admittedWorkloads"] = tally.admitted
     put(status, "Active", activity.active, activity.reason, activity.message, now, generation)
-    _drop_zeros(status)
+    _drop_empty(status)
 
 
-def _drop_zeros(status: Status) -> None:
-    """Zero is what is not there: as the views read it, so that nothing is written for nothing."""
-    for name in ("pendingWorkloads", "reservingWorkloads", "admittedWorkloads", "flavorsReservation", "flavorsUsage"):
+def _drop_empty(status: Status) -> None:
+    """An empty list is what is not there: as the views read it, so that nothing is written for nothing."""
+    for name in ("flavorsReservation", "flavorsUsage"):
         if not status.get(name):
             status.pop(name, None)
 

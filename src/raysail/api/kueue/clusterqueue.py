@@ -331,9 +331,9 @@ class ClusterQueueStatus(View, frozen=True):
         list[FlavorUsage] | None,
         Field("Use by jobs that are admitted.", list_type="map", list_map_keys=("name",), max_items=64),
     ] = None
-    pending_workloads: Annotated[int, Field("Jobs that wait.")] = 0
-    reserving_workloads: Annotated[int, Field("Jobs that hold quota.")] = 0
-    admitted_workloads: Annotated[int, Field("Jobs that are admitted and not finished.")] = 0
+    pending_workloads: Annotated[int | None, Field("Jobs that wait.")] = None
+    reserving_workloads: Annotated[int | None, Field("Jobs that hold quota.")] = None
+    admitted_workloads: Annotated[int | None, Field("Jobs that are admitted and not finished.")] = None
     fair_sharing: Annotated[FairSharingStatus | None, Field("The share now, when fair sharing is on.")] = None
 
 

@@ -55,9 +55,9 @@ class LocalQueueStatus(View, frozen=True):
         list[Condition] | None,
         Field("Active says whether its jobs can be admitted.", list_type="map", list_map_keys=("type",), max_items=16, bounds_in=V1BETA2),
     ] = None
-    pending_workloads: Annotated[int, Field("Jobs that wait.")] = 0
-    reserving_workloads: Annotated[int, Field("Jobs that hold quota.")] = 0
-    admitted_workloads: Annotated[int, Field("Jobs that are admitted and not finished.")] = 0
+    pending_workloads: Annotated[int | None, Field("Jobs that wait.")] = None
+    reserving_workloads: Annotated[int | None, Field("Jobs that hold quota.")] = None
+    admitted_workloads: Annotated[int | None, Field("Jobs that are admitted and not finished.")] = None
     flavors_reservation: Annotated[
         list[LocalQueueFlavorUsage] | None,
         Field("Use by jobs that hold quota.", list_type="map", list_map_keys=("name",), max_items=64),
