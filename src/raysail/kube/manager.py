@@ -29,6 +29,8 @@ V = TypeVar("V", bound=Object)
 Service = Callable[[], Awaitable[None]]
 Metrics = Callable[[], Iterable[str]]
 """Gives lines of Prometheus' text format, `# HELP` and `# TYPE` included."""
+ExtensionApi = Callable[[str, Mapping[str, Sequence[str]]], dict[str, Any]]
+"""Answers a GET: (path, query) -> body. Raises StatusError."""
 
 STOP_SECONDS: Final = 5.0
 """How long reconciles in hand and unwritten events are waited for at a stop."""
@@ -59,6 +61,8 @@ class Manager:
         self._controllers: list[Controller] = []
         self._services: list[tuple[str, Service]] = []
         self._metrics: list[Metrics] = []
+        self.extension_apis: dict[str, ExtensionApi] = {}
+        """API groups that this process answers for, beside what the API server keeps; who serves them asks here."""
         self._group: asyncio.TaskGroup | None = None
         self._started = asyncio.Event()
         self._stop = asyncio.Event()

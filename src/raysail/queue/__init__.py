@@ -14,6 +14,7 @@ __all__ = ["QueueSettings", "register"]
 
 def register(manager: Manager, settings: QueueSettings) -> None:
     """The scheduler, the controllers of Kueue's kinds, and one reconciler for each kind of job that is switched on."""
+    from raysail.api.kueue import visibility
     from raysail.queue.cache import QueueCache
     from raysail.queue.checks.controller import ProvisioningCheckController, ProvisioningController
     from raysail.queue.controllers.priority import PriorityClassController
@@ -25,6 +26,7 @@ def register(manager: Manager, settings: QueueSettings) -> None:
     from raysail.queue.jobs.shared import Jobs
     from raysail.queue.metrics.recorder import Recorder
     from raysail.queue.scheduler import Scheduler
+    from raysail.queue.visibility import Visibility
 
     cache = QueueCache(manager, settings)
     scheduler = Scheduler(manager, cache, settings)
@@ -38,6 +40,7 @@ def register(manager: Manager, settings: QueueSettings) -> None:
     ProvisioningCheckController(manager, cache)
     ProvisioningController(manager, cache, settings)
     jobs = Jobs(manager, cache, settings, KINDS.values())
+    manager.extension_apis[visibility.GROUP] = Visibility(cache.pending, cache.leads_to).get
     scheduler.on_cycle.append(Recorder(manager, cache, settings, jobs.informers).cycle_ended)
     for framework, kind in KINDS.items():
         if framework in settings.frameworks or any(each in settings.frameworks for each in kind.implied_by):

@@ -33,6 +33,7 @@ from raysail.queue.activity import Activity, Check, Surroundings, activity_of
 from raysail.queue.pending import Pending
 from raysail.queue.requests import summarize_limits
 from raysail.queue.settings import QueueSettings
+from raysail.queue.waking import wake_tree
 from raysail.queue.workload import WorkloadInfo, counts_as_usage, has_reservation, is_active, is_finished, may_be_queued
 from raysail.queue.world import ClusterQueue as QueueNode
 from raysail.queue.world import Flavor, World, tree_members
@@ -128,17 +129,8 @@ class QueueCache:
         queue = self.world.cluster_queues.get(name)
         if queue is None:
             return
-        now = self.clock.now().timestamp()
-        for member in tree_members(queue.root()):
-            waiting = self.pending.queues.get(member.name)
-            if waiting is not None:
-                selector = member.namespace_selector
-                waiting.retry(now, lambda namespace, selector=selector: self._selected(selector, namespace))  # type: ignore[misc]
+        wake_tree(self.world, self.pending, queue, self.clock.now().timestamp())
         self.touch(name)
-
-    def _selected(self, selector: Any, namespace: str) -> bool:
-        labels = self.world.namespaces.get(namespace)
-        return labels is not None and bool(selector.matches(labels))
 
     # workloads
 
@@ -153,6 +145,11 @@ class QueueCache:
             order_by_eviction=waiting is None or waiting.requeuing.timestamp == "Eviction",
             priority_boost=self.settings.gate("PriorityBoost", False),
         )
+
+    def leads_to(self, namespace: str, name: str) -> str | None:
+        """The ClusterQueue that a LocalQueue names; None where there is no such LocalQueue."""
+        queue = self.local_queues.get(namespace, name)
+        return queue.spec.cluster_queue if queue is not None else None
 
     def forget(self, key: str) -> None:
         """A reservation could not be written: it counts no more, and the workload is looked at again."""
