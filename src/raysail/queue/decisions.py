@@ -68,9 +68,10 @@ class Migrate:
 
 @dataclass(frozen=True, slots=True)
 class EvictUnhealthy:
-    """Nodes of it failed, and there is no place for the Pods that were there: it has to start anew."""
+    """Nodes of it failed, and there is no place for the Pods that were there (`message` says why): it has to start anew."""
 
     info: WorkloadInfo
+    message: str
 
 
 Decision = Admit | Preempt | Wait | WaitForPodsReady | SecondPassFailed | Migrate | EvictUnhealthy

@@ -252,6 +252,8 @@ class FlavorAssigner:
         return ""
 
     def _topology_mismatch(self, flavor: Flavor, request: Mapping[str, object] | None, group: ResourceGroup, at: int) -> str:
+        if not self.topologies.profile.enabled:
+            return ""
         if not is_explicit(request):
             unfit = flavor.topology_name and not self.topology.only_topology
             return f'Flavor "{flavor.name}" supports only TopologyAwareScheduling' if unfit else ""

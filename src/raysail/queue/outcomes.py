@@ -10,10 +10,10 @@ from datetime import datetime
 from typing import NamedTuple
 
 from raysail.queue import status as transitions
-from raysail.queue.decisions import Admit, Preempt, Wait
+from raysail.queue.decisions import Admit, EvictUnhealthy, Preempt, Wait
 from raysail.queue.preemption.candidates import REASON_TEXTS
 from raysail.queue.status import Status
-from raysail.queue.workload import WorkloadInfo, find_condition, seconds
+from raysail.queue.workload import WorkloadInfo, find_condition, is_admitted, seconds
 
 MAX_EVENT_MESSAGE = 1024
 LONGEST_DURATION_SECONDS = (2**63 - 1) / 1e9
@@ -36,6 +36,7 @@ def cut(message: str) -> str:
 def reserve_quota(status: Status, decision: Admit, required_checks: Sequence[str], now: datetime, generation: int) -> bool:
     """QuotaReserved; and Admitted with it, where every check that applies is there and Ready."""
     transitions.reserve(status, decision.assignment.to_admission(decision.cluster_queue), now, generation)
+    status.pop("unhealthyNodes", None)  # what was on them has another place now
     present = {check.get("name") for check in status.get("admissionChecks") or ()}
     if all(name in present for name in required_checks):
         transitions.sync_admitted(status, now, generation)
@@ -53,7 +54,7 @@ def events_of_admission(decision: Admit, status: Status, now: datetime, *, held_
         if decision.considered:
             message += f"; Flavors considered: {decision.considered}"
         said.append(Said(key, "Normal", "QuotaReserved", cut(message)))
-    if transitions.holds(status, "Admitted"):
+    if transitions.holds(status, "Admitted") and not is_admitted(decision.info.obj):
         message = f"Admitted by ClusterQueue {decision.cluster_queue}, wait time since reservation was 0s"
         said.append(Said(key, "Normal", "Admitted", message))
     return said
@@ -94,6 +95,19 @@ def evict_victim(status: Status, decision: Preempt, at: int, now: datetime, gene
     transitions.preempted(status, victim.reason, message, now)
     transitions.evict(status, "Preempted", message, now, generation)
     return message
+
+
+def evict_unhealthy(status: Status, decision: EvictUnhealthy, now: datetime, generation: int) -> str:
+    """There is no place for what was on its failed nodes; returns the message."""
+    nodes = ",".join(node.name for node in decision.info.obj.status.unhealthy_nodes or ())
+    message = f"Workload was evicted as there was no replacement for unhealthy node(s): {nodes}"
+    transitions.evict(status, "NodeFailures", message, now, generation)
+    return message
+
+
+def event_of_eviction(decision: EvictUnhealthy, message: str) -> Said:
+    """That it goes because its nodes failed."""
+    return Said(decision.info.key, "Normal", "EvictedDueToNodeFailures", cut(message))
 
 
 def events_of_preemption(decision: Preempt, at: int, message: str) -> list[Said]:

@@ -49,8 +49,9 @@ class TopologyStep:
         self.profile = topologies.profile
         self.controllers = controllers or {}
         self.replaced = replaced
-        self.only_topology = only_topology(queue, flavors)
-        self.wanted = self.only_topology or any(is_explicit(shape.topology_request) for shape in info.shapes)
+        self.only_topology = self.profile.enabled and only_topology(queue, flavors)
+        explicit = self.profile.enabled and any(is_explicit(shape.topology_request) for shape in info.shapes)
+        self.wanted = self.only_topology or explicit
         """Whether any pod set is to be placed at all."""
         self.unhealthy = [node.name for node in info.obj.status.unhealthy_nodes or ()]
 

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 class Profile:
     """How domains are chosen."""
 
+    enabled: bool = True
+    """Whether topology counts at all (TopologyAwareScheduling)."""
     mixed: bool = True
     """Unconstrained pod sets fill the fullest domains first (TASProfileMixed)."""
     balanced: bool = False
@@ -42,6 +44,7 @@ class Profile:
 
 
 _GATES = {
+    "enabled": "TopologyAwareScheduling",
     "mixed": "TASProfileMixed",
     "balanced": "TASBalancedPlacement",
     "preferred_affinity": "TASRespectNodeAffinityPreferred",
