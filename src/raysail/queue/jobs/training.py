@@ -25,7 +25,8 @@ class TrainingKind(TemplatedKind):
         self._field = replicas_field
         self._order = order
 
-    def _replicas(self, spec: JsonObject) -> list[tuple[str, JsonObject]]:
+    def replicas(self, spec: JsonObject) -> list[tuple[str, JsonObject]]:
+        """Those that it has, in the order in which they count."""
         found = spec.get(self._field) or {}
         return [(name, found[name]) for name in self._order if found.get(name) is not None]
 
@@ -36,7 +37,7 @@ class TrainingKind(TemplatedKind):
 
     def templates(self, spec: JsonObject) -> list[JsonObject]:
         """Those of the replicas, in order."""
-        return [replica.setdefault("template", {}) for _, replica in self._replicas(spec)]
+        return [replica.setdefault("template", {}) for _, replica in self.replicas(spec)]
 
     def active(self, job: Job) -> bool:
         """While replicas are."""
@@ -56,7 +57,7 @@ class TrainingKind(TemplatedKind):
     def pod_sets(self, job: Job) -> list[JsonObject]:
         """Named after the replicas."""
         found = []
-        for name, replica in self._replicas(copy.deepcopy(job.spec)):
+        for name, replica in self.replicas(copy.deepcopy(job.spec)):
             template = replica.get("template") or {}
             topology = topology_request(template, pod_index_label=_REPLICA_INDEX)
             found.append(pod_set(name, template, int(replica.get("replicas", 1)), topology=topology))
