@@ -159,7 +159,7 @@ class StatusWriter:
                 answer = await self._client.patch(
                     self._resource,
                     obj.metadata.name,
-                    {"metadata": {"resourceVersion": current.metadata.resource_version}, "status": complete(patch)},
+                    {"metadata": {"resourceVersion": current.metadata.resource_version}, "status": patch},
                     obj.metadata.namespace or None,
                     type=PatchType.MERGE,
                     subresource="status",
@@ -216,18 +216,11 @@ def _made(current: Any, batch: list[_Asked]) -> tuple[list[_Asked], dict[str, An
             if at + 1 < len(batch):
                 shown = msgspec.json.decode(msgspec.json.encode(after), type=type(view.status))
                 view = msgspec.structs.replace(view, status=shown)
-    _complete(status)
+    complete(status)
     return accepted, merge_patch(before, status)
 
 
 def _wire_form(obj: Any) -> dict[str, Any]:
     status: dict[str, Any] = msgspec.to_builtins(obj.status)
-    _complete(status)
+    complete(status)
     return status
-
-
-def _complete(status: dict[str, Any]) -> None:
-    # Views leave out what is empty, but a condition without the member is invalid, and others may write empty messages.
-    for entries in ("conditions", "admissionChecks"):
-        for entry in status.get(entries) or ():
-            entry.setdefault("message", "")
