@@ -236,6 +236,37 @@ def batch_job(case: Case) -> list[str]:
     return found + compare_events(outcome, want.get("wantEvents"))
 
 
+# --- RayCluster ---------------------------------------------------------------------------------------------------------------------------
+
+
+def ray_cluster(case: Case) -> list[str]:
+    kind = KINDS["ray.io/raycluster"]
+    scene = Scene(case)
+    job = case.given["job"]
+    scene.put(NAMESPACES, [case.fixtures.get("namespace")])
+    scene.put_any(case.given.get("initObjects"))
+    scene.put_any(case.given.get("priorityClasses"))
+    scene.put(kind.resource, [job])
+    scene.put_workloads(case.given.get("workloads"), job, kind)
+    outcome = scene.reconcile(kind.framework, job["metadata"]["namespace"], job["metadata"]["name"])
+    got = outcome.one(kind.resource, job["metadata"]["namespace"], job["metadata"]["name"])
+    found = compare_error(outcome, case.want.get("wantErr"))
+    found += compare_object(got, _present(case.want.get("wantJob")), "job", without=("metadata",))
+    return found + compare_objects(
+        _without_templates(outcome.all(WORKLOADS)),
+        _without_templates(case.want.get("wantWorkloads")),
+        "workloads",
+        without=("metadata", "spec.priority"),
+    )
+
+
+def _without_templates(workloads: Iterable[Json] | None) -> list[Json]:
+    kept = copy.deepcopy(list(workloads or ()))
+    for pod_set in (pod_set for workload in kept for pod_set in workload["spec"].get("podSets") or ()):
+        pod_set.pop("template", None)
+    return kept
+
+
 def _prebuilt(job: Json) -> str:
     meta = job["metadata"]
     name = "kueue.x-k8s.io/prebuilt-workload-name"
@@ -249,4 +280,5 @@ def _present(obj: Json | None) -> Json | None:
 
 RUNNERS = {
     "jobs-job": {"TestReconciler": batch_job},
+    "jobs-raycluster": {"TestReconciler": ray_cluster},
 }

@@ -8,17 +8,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import msgspec
 from msgspec import field
 
+from raysail.api.go_parse import parse_bool, parse_int
 from raysail.api.kueue import names
 from raysail.api.meta import Object
 from raysail.api.resources import Resource
 from raysail.queue.podset import PodSetConflictError, PodSetInfo
 
 JsonObject = dict[str, Any]
+_MOST_LAYERS: Final = 3
 
 
 class Job(Object, frozen=True):
@@ -172,22 +174,21 @@ def topology_request(
     """spec.podSets[].topologyRequest from the template's annotations (Kueue jobframework/tas.go). Raises InvalidJobError."""
     annotations = (template.get("metadata") or {}).get("annotations") or {}
     request: JsonObject = {}
-    if names.POD_SET_REQUIRED_TOPOLOGY_ANNOTATION in annotations:
-        request["required"] = annotations[names.POD_SET_REQUIRED_TOPOLOGY_ANNOTATION]
-    elif names.POD_SET_PREFERRED_TOPOLOGY_ANNOTATION in annotations:
-        request["preferred"] = annotations[names.POD_SET_PREFERRED_TOPOLOGY_ANNOTATION]
-    elif names.POD_SET_UNCONSTRAINED_TOPOLOGY_ANNOTATION in annotations:
-        request["unconstrained"] = annotations[names.POD_SET_UNCONSTRAINED_TOPOLOGY_ANNOTATION] in ("1", "t", "T", "true", "TRUE", "True")
     try:
+        if names.POD_SET_REQUIRED_TOPOLOGY_ANNOTATION in annotations:
+            request["required"] = annotations[names.POD_SET_REQUIRED_TOPOLOGY_ANNOTATION]
+        elif names.POD_SET_PREFERRED_TOPOLOGY_ANNOTATION in annotations:
+            request["preferred"] = annotations[names.POD_SET_PREFERRED_TOPOLOGY_ANNOTATION]
+        elif names.POD_SET_UNCONSTRAINED_TOPOLOGY_ANNOTATION in annotations:
+            request["unconstrained"] = parse_bool(annotations[names.POD_SET_UNCONSTRAINED_TOPOLOGY_ANNOTATION])
         if names.POD_SET_SLICE_REQUIRED_TOPOLOGY_CONSTRAINTS_ANNOTATION in annotations:
-            request["podsetSliceRequiredTopologyConstraints"] = msgspec.json.decode(
-                annotations[names.POD_SET_SLICE_REQUIRED_TOPOLOGY_CONSTRAINTS_ANNOTATION]
-            )
+            text = annotations[names.POD_SET_SLICE_REQUIRED_TOPOLOGY_CONSTRAINTS_ANNOTATION]
+            request["podsetSliceRequiredTopologyConstraints"] = _layers(text)
         elif names.POD_SET_SLICE_REQUIRED_TOPOLOGY_ANNOTATION in annotations and names.POD_SET_SLICE_SIZE_ANNOTATION in annotations:
             request["podSetSliceRequiredTopology"] = annotations[names.POD_SET_SLICE_REQUIRED_TOPOLOGY_ANNOTATION]
-            request["podSetSliceSize"] = int(annotations[names.POD_SET_SLICE_SIZE_ANNOTATION])
-    except (ValueError, msgspec.DecodeError) as error:
-        raise InvalidJobError(f"the topology annotations of a pod template cannot be read: {error}") from error
+            request["podSetSliceSize"] = parse_int(annotations[names.POD_SET_SLICE_SIZE_ANNOTATION])
+    except ValueError as error:
+        raise InvalidJobError(str(error)) from error
     if pod_index_label:
         request["podIndexLabel"] = pod_index_label
     if sub_group_index_label:
@@ -197,6 +198,17 @@ def topology_request(
     if ("required" in request or "preferred" in request) and names.POD_SET_GROUP_NAME_ANNOTATION in annotations:
         request["podSetGroupName"] = annotations[names.POD_SET_GROUP_NAME_ANNOTATION]
     return request or None
+
+
+def _layers(text: str) -> list[JsonObject]:
+    """Raises ValueError."""
+    try:
+        layers = msgspec.json.decode(text, type=list[JsonObject])
+    except msgspec.DecodeError as error:
+        raise ValueError(f"failed to parse multi-layer topology constraints annotation: {error}") from error
+    if not 1 <= len(layers) <= _MOST_LAYERS:
+        raise ValueError(f"topology constraints must contain between 1 and {_MOST_LAYERS} entries: got {len(layers)}")
+    return layers
 
 
 def pod_set(name: str, template: JsonObject, count: int, *, min_count: int | None = None, topology: JsonObject | None = None) -> JsonObject:
