@@ -167,11 +167,13 @@ class PendingQueue:
         return info
 
     def requeue(self, info: WorkloadInfo, reason: Requeue, now: float, quota_reason: str = "") -> bool:
-        """A workload that was tried comes back, to the active ones or parked. False if it is there already."""
+        """A workload that was tried comes back, to the active ones or parked. False if nobody waits for it: it is there, or gone."""
         key = info.key
         if reason in (Requeue.PENDING_PREEMPTION, Requeue.PENDING_MIGRATION):
             self.preemptor = PreemptorMark(key, info.evaluated_generation, self.strategy == "BestEffortFIFO")
-        newest = self.in_flight.pop(key, info)
+        newest = self.in_flight.pop(key, None)
+        if newest is None:
+            return False
         if newest is not info:
             newest.last_scan, newest.evaluated_generation, newest.cluster_queue = (
                 info.last_scan,
@@ -208,15 +210,15 @@ class PendingQueue:
         parked = self.inadmissible.get(key)
         return self.unfit_shapes.get(parked.shape_hash, "") if parked is not None else ""
 
-    def retry(self, now: float, namespaces: Callable[[str], bool]) -> bool:
-        """Something changed: the parked ones get another chance, if their namespace is allowed and their back-off is over."""
+    def retry(self, now: float, namespaces: Callable[[str], bool]) -> int:
+        """Something changed: the parked ones get another chance, if their namespace is allowed and their back-off is over. How many do."""
         self.unfit_shapes.clear()
         self.retried_at_cycle = self.pop_cycle
         ready = [info for info in self.inadmissible.values() if namespaces(info.namespace) and backoff_expired(info.obj, now)]
         for info in ready:
             del self.inadmissible[info.key]
             self._activate(info)
-        return bool(ready)
+        return len(ready)
 
     def discard(self, key: str) -> WorkloadInfo | None:
         """It is pending no more: admitted, deleted, deactivated. Returns it if it was."""
@@ -358,10 +360,10 @@ class Pending:
         name = self.cluster_queue_of(info)
         queue = self.queues.get(name)
         before = self.where.get(info.key)
-        if before is not None and before != name:
+        if before is not None and (before != name or self._locals.get(info.key) != local_key(info)):
             self.discard(info.key)
         if queue is None:
-            if name:
+            if local_key(info) in self.local_queues:
                 self._enter(info, name)  # it counts for its LocalQueue, and waits for the ClusterQueue to come
             return False
         info.cluster_queue = name

@@ -90,6 +90,8 @@ class SecondPass:
         """Lines it up if it needs a second pass. A workload that waits already keeps its turn, with its newest version."""
         known = self._waiting.get(info.key)
         if not needs_second_pass(info.obj):
+            if info.second_pass:  # the first time is given time: the checks' states may come one after the other
+                self.discard(info.key)
             return False
         if known is not None:
             info.second_pass = known[1].second_pass

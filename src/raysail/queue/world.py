@@ -462,7 +462,16 @@ class World:
 
     def usable(self, queue: ClusterQueue) -> bool:
         """Whether a cycle may use it: active, and not in a tree that goes round in circles."""
-        return queue.active and not (isinstance(queue.parent, Cohort) and queue.parent.cyclic)
+        return queue.active and not self.in_circle(queue)
+
+    def in_circle(self, queue: ClusterQueue) -> bool:
+        """Whether its cohorts go round in circles."""
+        return isinstance(queue.parent, Cohort) and queue.parent.cyclic
+
+    def selects(self, queue: ClusterQueue, namespace: str) -> bool:
+        """Whether the namespace is there and may use the queue."""
+        labels = self.namespaces.get(namespace)
+        return labels is not None and bool(queue.namespace_selector.matches(labels))
 
     def removed(self, infos: Iterable[WorkloadInfo]) -> int:
         """Takes away, for an attempt, what these hold. Returns the mark to give to `journal.undo`."""

@@ -99,9 +99,9 @@ class Scene:
         for obj in objects or ():
             meta = obj["metadata"]
             key = f"{meta.get('namespace', '')}/{meta['name']}"
-            self.pending.local_queues[key] = obj["spec"].get("clusterQueue", "")
+            self.pending.local_queues[key] = (obj.get("spec") or {}).get("clusterQueue", "")
             if self.world.ledger is not None:
-                self.world.ledger.weights[key] = read_weight((obj["spec"].get("fairSharing") or {}).get("weight"))
+                self.world.ledger.weights[key] = read_weight(((obj.get("spec") or {}).get("fairSharing") or {}).get("weight"))
 
     def namespaces(self, objects: Iterable[Json]) -> None:
         for obj in objects or ():

@@ -57,11 +57,11 @@ def waiting_in(queue: PendingQueue | None, *, usable: bool) -> Waiting:
         local = f"{info.namespace}/{info.local_queue}"
         if usable and info.key not in queue.inadmissible:
             found.active += 1
-            found.active_shapes.add(info.shape_hash)
+            found.active_shapes.update((info.shape_hash,) if info.shape_hash else ())
             found.local_active[local] += 1
         else:
             found.inadmissible += 1
-            found.inadmissible_shapes.add(info.shape_hash)
+            found.inadmissible_shapes.update((info.shape_hash,) if info.shape_hash else ())
             found.local_inadmissible[local] += 1
         for pod_set in info.pod_sets:
             for resource, amount in pod_set.requests.items():
