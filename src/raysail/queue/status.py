@@ -24,7 +24,7 @@ RETRY: Final = "Retry"
 REJECTED: Final = "Rejected"
 
 
-_REQUIRED: Final = {
+_REQUIRED: Final[dict[str, dict[str, Any]]] = {
     "conditions": {"message": ""},
     "admissionChecks": {"message": ""},
     "evictions": {"underlyingCause": "", "count": 0},
