@@ -102,7 +102,8 @@ async def embedded(folder: Path, settings: dict[str, Any], name: str, metrics_po
     await api.start()
     try:
         await install_crds(api)
-        async with operator(api, settings, name, metrics_port, ["--controllers", ",".join(controllers())]):
+        flags = ["--controllers", ",".join(controllers()), "--extension-socket", str(folder / "controllers.sock")]
+        async with operator(api, settings, name, metrics_port, flags):
             yield api
     finally:
         await api.stop()

@@ -14,6 +14,7 @@ from raysail.apiserver.access.pki import Pki
 from raysail.apiserver.admission import Admission, Plugin, kubernetes
 from raysail.apiserver.admission.grants import NoEscalation
 from raysail.apiserver.admission.ours import QueueRules, RayRules
+from raysail.apiserver.aggregation import Aggregation
 from raysail.apiserver.custom_kinds import CustomKinds
 from raysail.apiserver.customresources import DefinitionStrategy
 from raysail.apiserver.discovery import Discovery, Pages
@@ -58,6 +59,7 @@ class ApiServer:
         pages = Pages(Discovery(self.registry), OpenApiPages(self.registry), {"ping": lambda: "", "store": self._store_health})
         self.application = Application(shared, self.gate, pages)
         subresources.install(self.application, self.gate)
+        self.application.elsewhere = Aggregation(self.store).answer
         self._sweeper: asyncio.Task[None] | None = None
         self._publishing: asyncio.Task[None] | None = None
 

@@ -108,6 +108,7 @@ def instance_arguments(home: Home) -> list[str]:
     settings = home.read_settings()
     flags = [
         f"--socket={home.api_socket}",
+        f"--extension-socket={home.run / 'controllers.sock'}",
         "--controllers=*",
         f"--ray-token={'true' if settings.ray_token_authentication else 'false'}",
         "--submit-early",

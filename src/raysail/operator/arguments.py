@@ -73,6 +73,7 @@ def parser() -> argparse.ArgumentParser:
     _boolean(settings, "resolve-services", "look up the Pods behind Services ourselves (this process runs outside of Pods)")
     _add(settings, "root-ca-file", type=Path, help="certificate authority to publish in each namespace")
     _add(settings, "volumes-folder", type=Path, help="where PersistentVolumeClaims get their folders")
+    _add(where, "extension-socket", type=Path, help="Unix socket for API groups answered here (visibility), registered at the embedded API")
     foreign = flags.add_argument_group("on a Kubernetes API server")
     _boolean(foreign, "install", "bring the CustomResourceDefinitions of the chosen controllers, or bring them up to date")
     _add(foreign, "webhook-address", default="", help="host:port of admission and conversion webhooks, which are then registered (none)")
@@ -119,6 +120,7 @@ def parse(arguments: Sequence[str], environment: Mapping[str, str] = os.environ)
         health_address=_address(given.health_probe_bind_address or file.text("probeAddr")),
         metrics_address=_address(given.metrics_addr or file.text("metricsAddr") or metrics_port),
         install=bool(given.install),
+        extension_socket=given.extension_socket,
         webhooks=webhook_settings(given, queue_document, _address(given.webhook_address), environment),
         log_file=Path(log_file) if log_file else None,
         log_level=(given.log_level or "INFO").upper(),

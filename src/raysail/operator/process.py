@@ -40,7 +40,7 @@ async def run(settings: OperatorSettings, stop: asyncio.Event | None = None) -> 
     async with HttpClient(settings.connection, user_agent="raysail-operator") as client:
         manager = build(settings, client)
         servers = await _serve(settings, manager)
-        attachment = await _attach(settings, client, stopping)
+        attachment = await _attach(settings, client, manager, stopping)
         try:
             await _lead(settings, client, manager, stopping)
         finally:
@@ -115,13 +115,13 @@ async def _announce(manager: Manager) -> None:
         return
 
 
-async def _attach(settings: OperatorSettings, client: HttpClient, stopping: asyncio.Event) -> Attachment | None:
-    """CRDs and webhooks, before anything is reconciled. Nothing where neither is asked for."""
-    if settings.webhooks is None and not settings.install:
+async def _attach(settings: OperatorSettings, client: HttpClient, manager: Manager, stopping: asyncio.Event) -> Attachment | None:
+    """CRDs, webhooks and API groups of ours, before anything is reconciled. Nothing where none is asked for."""
+    if settings.webhooks is None and not settings.install and settings.extension_socket is None:
         return None
     from raysail.operator.webhooks.attachment import Attachment
 
-    attachment = Attachment(settings, client)
+    attachment = Attachment(settings, client, manager.extension_apis)
     opening = asyncio.create_task(attachment.open(), name="webhooks")
     waiting = asyncio.create_task(stopping.wait())
     try:

@@ -52,6 +52,10 @@ class ServiceReference:
         return [f"{self.name}.{self.namespace}.svc", f"{self.name}.{self.namespace}.svc.cluster.local"]
 
 
+OUTSIDE: Final = ServiceReference("default", "raysail-extension")
+"""The Service that is made for a process outside of the cluster: aggregation knows Services only, no URLs."""
+
+
 @dataclass(frozen=True, slots=True)
 class WebhookSettings:
     """Where admission and conversion are served to an API server that is not ours, and how it reaches us: by `url`, by `service`, or at the address itself.
@@ -77,7 +81,7 @@ class WebhookSettings:
     def names(self) -> list[str]:
         """What the certificate must be for."""
         host = urlsplit(self.url).hostname if self.url else None
-        return [*(self.service.names() if self.service else ()), *([host] if host else []), self.reached_host, "localhost"]
+        return [*(self.service or OUTSIDE).names(), *([host] if host else []), self.reached_host, "localhost"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,6 +100,8 @@ class OperatorSettings:
     install: bool = False
     """Brings the CustomResourceDefinitions of the chosen controllers."""
     webhooks: WebhookSettings | None = None
+    extension_socket: Path | None = None
+    """Unix socket on which the embedded API finds the API groups that this process answers for."""
     log_file: Path | None = None
     log_level: str = "INFO"
 

@@ -66,6 +66,8 @@ class Application:
         self.subresources: dict[tuple[str, str], Handler] = {}
         self.connectors: dict[tuple[str, str], Connector] = {}
         self.creators: dict[tuple[str, str], Handler] = {}
+        self.elsewhere: Callable[[Scope], Awaitable[Answer | None]] | None = None
+        """Asked where there is nothing here: groups that another process answers for."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One request of any kind, over ASGI."""
@@ -110,6 +112,8 @@ class Application:
                 query = parse_query(scope["query_string"])
                 found = self._call(scope, target, verb_of(target, query), query, user, warnings)
                 answer = found if isinstance(found, Answer) else await self._resource(found, scope, receive, send)
+            if answer is not None and answer.status == 404 and self.elsewhere is not None:
+                answer = await self.elsewhere(scope) or answer
         except StatusError as error:
             answer = error_answer(error, warnings)
         except Exception:

@@ -1,30 +1,50 @@
-"""Attaching the process to an API server: listener, certificate, CRDs, registration, in the order in which nothing is asked before it can be answered."""
+"""Attaching the process to an API server: listeners, certificate, CRDs, registration, in the order in which nothing is asked before it can be answered."""
 
 from __future__ import annotations
 
 import asyncio
+import logging
 import ssl
+from collections.abc import Mapping
+from dataclasses import replace
+from urllib.parse import urlsplit
 
 from raysail.api.crds import KUEUE_KINDS, RAY_KINDS
+from raysail.api.resources import SERVICES
 from raysail.kube.client import Client
-from raysail.operator.settings import QUEUE, RAY, OperatorSettings, RegistrationError, WebhookSettings
+from raysail.kube.manager import ExtensionApi
+from raysail.operator.extension.front_proxy import FrontProxy, read_front_proxy
+from raysail.operator.extension.handler import ExtensionHandler
+from raysail.operator.extension.registration import API_SERVICES, api_services, embedded_api_services, external_service
+from raysail.operator.extension.socket import SocketServer
+from raysail.operator.settings import OUTSIDE, QUEUE, RAY, OperatorSettings, RegistrationError, WebhookSettings
 from raysail.operator.webhooks import certificate, configurations
 from raysail.operator.webhooks.certificate import Certificate
 from raysail.operator.webhooks.configurations import Endpoint
 from raysail.operator.webhooks.registration import MUTATING, VALIDATING, install_crds, persistently, put, wire_conversion
 from raysail.operator.webhooks.server import WebhookServer
 
+logger = logging.getLogger(__name__)
+
 
 class Attachment:
     """What was opened; `close` ends it. The registrations stay: as with Kueue, jobs are not let past the queue while it is away for a moment."""
 
-    def __init__(self, settings: OperatorSettings, client: Client) -> None:
+    def __init__(self, settings: OperatorSettings, client: Client, apis: Mapping[str, ExtensionApi]) -> None:
+        """`apis`: the API groups that are answered here."""
         self._settings = settings
         self._client = client
+        self._apis = apis
+        self._front_proxy: FrontProxy | None = None
+        self._port = 0
         self._server: WebhookServer | None = None
+        self._socket: SocketServer | None = None
 
     async def open(self) -> None:
         """Does it all, waiting for the API where it is away. Raises RegistrationError, OSError."""
+        if self._settings.extension_socket is not None and self._apis:
+            self._socket = await SocketServer.open(ExtensionHandler(self._apis, None), self._settings.extension_socket)
+            await persistently("register the visibility API", self._register_socket, asyncio.sleep)
         endpoint: Endpoint | None = None
         if self._settings.webhooks is not None:
             endpoint = await self._listen(self._settings.webhooks)
@@ -41,16 +61,24 @@ class Attachment:
 
     async def close(self) -> None:
         """Stops listening."""
+        if self._socket is not None:
+            await self._socket.close()
         if self._server is not None:
             await self._server.close()
 
     async def _listen(self, webhooks: WebhookSettings) -> Endpoint:
         found = await self._certificate(webhooks)
-        self._server = WebhookServer(self._client, webhooks.admission)
+        await persistently("read how the API server's front proxy is known", self._read_front_proxy, asyncio.sleep)
+        more = ExtensionHandler(self._apis, self._front_proxy).routes() if self._front_proxy is not None else ()
+        self._server = WebhookServer(self._client, webhooks.admission, more)
         try:
-            port = await self._server.open(webhooks.host, webhooks.port, found.server_context())
+            context = found.server_context()
+            if self._front_proxy is not None:
+                self._front_proxy.trust(context)
+            port = await self._server.open(webhooks.host, webhooks.port, context)
         except ssl.SSLError as error:
             raise RegistrationError(f"the webhooks' certificate cannot be used: {error}") from error
+        self._port = port
         host = f"[{webhooks.reached_host}]" if ":" in webhooks.reached_host else webhooks.reached_host
         return Endpoint(webhooks.url or f"https://{host}:{port}", webhooks.service, found.authority)
 
@@ -75,3 +103,24 @@ class Attachment:
             await put(self._client, VALIDATING, configurations.validating(endpoint, webhooks.admission))
         if RAY in self._settings.controllers and webhooks.ray:
             await put(self._client, VALIDATING, configurations.validating_ray(endpoint))
+        if self._apis and self._front_proxy is not None:
+            await self._register_apis(endpoint, webhooks)
+
+    async def _read_front_proxy(self) -> None:
+        if self._apis:
+            self._front_proxy = await read_front_proxy(self._client)
+            if self._front_proxy is None:
+                logger.info("the API server has no aggregation layer (requestheader-client-ca-file): no visibility API")
+
+    async def _register_apis(self, endpoint: Endpoint, webhooks: WebhookSettings) -> None:
+        service = endpoint.service
+        if service is None:
+            url = urlsplit(endpoint.url)
+            service = replace(OUTSIDE, port=url.port or 443)
+            await put(self._client, SERVICES, external_service(service, url.hostname or webhooks.reached_host), service.namespace)
+        for api_service in api_services(service, endpoint.authority):
+            await put(self._client, API_SERVICES, api_service)
+
+    async def _register_socket(self) -> None:
+        for api_service in embedded_api_services(str(self._settings.extension_socket)):
+            await put(self._client, API_SERVICES, api_service)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import ssl
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from typing import Any, Final
 
@@ -30,7 +30,8 @@ _SHUTDOWN_SECONDS: Final = 5.0
 class WebhookServer:
     """Answers while it is open. Deciding needs the API where a decision asks about other objects, nothing else of this process."""
 
-    def __init__(self, client: Client, settings: AdmissionSettings) -> None:
+    def __init__(self, client: Client, settings: AdmissionSettings, more: Iterable[web.RouteDef] = ()) -> None:
+        """`more`: what else is answered on the same port."""
         self._client = client
         self._settings = settings
         self._runner: web.AppRunner | None = None
@@ -41,6 +42,7 @@ class WebhookServer:
                 web.post(configurations.VALIDATE, self._reviewing(admission.validate_queue)),
                 web.post(configurations.VALIDATE_RAY, self._reviewing(admission.validate_ray)),
                 web.post(configurations.CONVERT, self._convert),
+                *more,
             ]
         )
 
