@@ -386,6 +386,13 @@ def test_a_ray_job_in_a_queue_brings_its_own_cluster_and_deletes_it() -> None:
     assert faults(RAY_JOBS, ray_job(shutdownAfterJobFinishes=False)) == []
 
 
+def test_kuberays_sample_in_a_namespace_with_a_default_queue_is_refused_with_the_way_out() -> None:
+    sample = ray_job(shutdownAfterJobFinishes=False)
+    ((field, message),) = faults(RAY_JOBS, created(RAY_JOBS, sample, World(default_queue())))
+    assert field == "spec.shutdownAfterJobFinishes"
+    assert "set spec.shutdownAfterJobFinishes: true, or use a namespace without a LocalQueue named default" in message
+
+
 def test_a_ray_cluster_in_a_queue_has_no_autoscaler_unless_elastic_and_few_groups() -> None:
     def cluster(**spec: Any) -> Json:
         return {"metadata": meta(queue="lq"), "spec": ray_cluster_spec(**spec)}

@@ -38,7 +38,7 @@ def replicas(*names: str) -> dict[str, Any]:
 SPECS: dict[str, tuple[dict[str, Any], dict[str, int]]] = {
     "batch/job": ({"parallelism": 3, "completions": 2, "template": template()}, {"main": 2}),
     "ray.io/raycluster": (cluster(), {"head": 1, "w": 6}),
-    "ray.io/rayjob": ({"rayClusterSpec": cluster()}, {"head": 1, "w": 6, "submitter": 1}),
+    "ray.io/rayjob": ({"rayClusterSpec": cluster(), "submissionMode": "K8sJobMode"}, {"head": 1, "w": 6, "submitter": 1}),
     "ray.io/rayservice": ({"rayClusterConfig": cluster()}, {"head": 1, "w": 6}),
     "jobset.x-k8s.io/jobset": (
         {"replicatedJobs": [{"name": "a", "replicas": 2, "template": {"spec": {"parallelism": 3, "template": template()}}}]},

@@ -14,10 +14,11 @@ from raysail.api.kueue.admission.settings import AdmissionSettings
 from raysail.api.kueue.admission.surroundings import Surroundings, queue_name
 from raysail.api.kueue.admission.topology import PodSetSource, grouping_causes, slice_size_causes, topology_causes
 from raysail.api.kueue.admission.workloads import is_elastic
-from raysail.api.kueue.names import ELASTIC_JOB_ANNOTATION, ELASTIC_JOB_GATE, MULTIKUEUE_CONTROLLER
+from raysail.api.kueue.names import DEFAULT_LOCAL_QUEUE, ELASTIC_JOB_ANNOTATION, ELASTIC_JOB_GATE, MULTIKUEUE_CONTROLLER
 
 Json = Mapping[str, Any]
 _MOST_POD_SETS: Final = 18
+_WAY_OUT_OF_DEFAULT_QUEUE: Final = ": set spec.shutdownAfterJobFinishes: true, or use a namespace without a LocalQueue named default, which holds back all jobs that name no queue"
 _CLUSTER_PATH: Final = "spec.rayClusterSpec"
 """Kueue names this path for a RayService too, whose field is spec.rayClusterConfig."""
 
@@ -68,6 +69,8 @@ def _ray_job_causes(job: Json, settings: AdmissionSettings, *, managed: bool) ->
             return [causes.required(_CLUSTER_PATH, detail)]
         if not spec.get("shutdownAfterJobFinishes"):
             detail = "a kueue managed job should delete the cluster after finishing"
+            if queue_name(job) == DEFAULT_LOCAL_QUEUE:  # its user may not know that it is in a queue at all
+                detail += _WAY_OUT_OF_DEFAULT_QUEUE
             found.append(causes.invalid("spec.shutdownAfterJobFinishes", False, detail))
         found += cluster_causes(job, cluster, settings)
     found += job_create_causes(job, RAY_JOB, settings)
