@@ -34,7 +34,7 @@ from raysail.queue.pending import Pending
 from raysail.queue.requests import summarize_limits
 from raysail.queue.settings import QueueSettings
 from raysail.queue.waking import wake_tree
-from raysail.queue.workload import WorkloadInfo, counts_as_usage, has_reservation, is_active, is_finished, may_be_queued
+from raysail.queue.workload import WorkloadInfo, counts_as_usage, has_reservation, is_active, is_finished, may_be_queued, priority_changed
 from raysail.queue.world import ClusterQueue as QueueNode
 from raysail.queue.world import Flavor, World, tree_members
 from raysail.queue.writes import StatusWriter
@@ -206,7 +206,7 @@ class QueueCache:
         queue = self.world.cluster_queues.get(info.cluster_queue)
         if queue is not None and added:
             self._track_readiness(queue, new)
-        if before is not None and (before.usage() != info.usage() or before.priority != info.priority):
+        if before is not None and (before.usage() != info.usage() or priority_changed(before, info)):
             self.wake(before.cluster_queue)
 
     def _track_readiness(self, queue: QueueNode, workload: Workload) -> None:

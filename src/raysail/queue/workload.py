@@ -352,6 +352,25 @@ def counts_after_reclaim(obj: Workload) -> dict[str, int]:
     return counts
 
 
+def limited_reclaim(obj: Workload, reclaimed: Mapping[str, int]) -> dict[str, int]:
+    """Pods that a job says have ended, by pod set; never more than the pod set has."""
+    sizes = {pod_set.name or "main": pod_set.count for pod_set in obj.spec.pod_sets or ()}
+    return {name: min(count, sizes.get(name, count)) for name, count in reclaimed.items()}
+
+
+def reclaimed_pods(obj: Workload) -> dict[str, int]:
+    """status.reclaimablePods by pod set."""
+    return {each.name: each.count for each in obj.status.reclaimable_pods or ()}
+
+
+def priority_changed(old: WorkloadInfo, new: WorkloadInfo) -> bool:
+    """Whether its WorkloadPriorityClass, or what that is worth, is another now. Priorities of Pods do not change."""
+    before, after = old.obj.spec.priority_class_ref, new.obj.spec.priority_class_ref
+    if (before is not None and before.kind == "PriorityClass") or after is None or after.kind != "WorkloadPriorityClass":
+        return False
+    return (bool(after.name) and (before is None or before.name != after.name)) or old.priority != new.priority
+
+
 def _asked(shape: PodSetShape, obj: Workload, rules: ResourceRules) -> PodSetRequests:
     count = counts_after_reclaim(obj).get(shape.name, shape.count) if obj.status.reclaimable_pods else shape.count
     return PodSetRequests(shape.name, count, {name: amount * count for name, amount in single_pod_amounts(shape.spec, rules).items()})

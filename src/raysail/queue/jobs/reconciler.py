@@ -24,7 +24,7 @@ from raysail.queue.jobs.upkeep import WorkloadUpkeep
 from raysail.queue.jobs.workloads import MissingPriorityClassError, prebuilt_name, readiness
 from raysail.queue.outcomes import cut
 from raysail.queue.slices import is_evicted, key_of
-from raysail.queue.workload import has_reservation, is_active, is_admitted, is_finished
+from raysail.queue.workload import has_reservation, is_active, is_admitted, is_finished, limited_reclaim, reclaimed_pods
 
 logger = logging.getLogger(__name__)
 
@@ -269,10 +269,8 @@ class JobReconciler(WorkloadUpkeep):
         return False
 
     async def _reclaim(self, workload: Workload, reclaimed: Mapping[str, int]) -> bool:
-        sizes = {pod_set.name: pod_set.count for pod_set in workload.spec.pod_sets}
-        wanted = {name: min(count, sizes.get(name, count)) for name, count in reclaimed.items()}
-        present = {each.name: each.count for each in workload.status.reclaimable_pods or ()}
-        if wanted == present:
+        wanted = limited_reclaim(workload, reclaimed)
+        if wanted == reclaimed_pods(workload):
             return False
 
         def change(_: Workload, status: dict[str, Any]) -> bool:

@@ -125,9 +125,14 @@ def _evicted(old: Workload, new: Workload) -> Iterator[Seen]:
 def _released(old: Workload, new: Workload, now: datetime) -> Iterator[Seen]:
     """Quota came back after an eviction: how long its Pods took to go."""
     evicted = find_condition(new, "Evicted")
-    lost = is_true(old.status.conditions, "QuotaReserved") and not is_true(new.status.conditions, "QuotaReserved")
+    lost = _holds(old) and not _holds(new)
     if lost and evicted is not None and evicted.status == "True" and evicted.last_transition_time and queue_of(old):
         yield Seen(families.EVICTION_LATENCY, (queue_of(old), evicted.reason), _since(new, "Evicted", now))
+
+
+def _holds(workload: Workload) -> bool:
+    held = is_true(workload.status.conditions, "QuotaReserved") or is_admitted(workload)
+    return held and not is_finished(workload)
 
 
 def _ready(old: Workload, new: Workload, waited: float) -> Iterator[Seen]:
