@@ -48,14 +48,14 @@ class Scene:
         return [said["reason"] for said in self.bench.events.said]
 
 
-def job(count: int = 2, *, suspend: bool = True, owners: Iterable[Json] = (), generation: int = 1, **annotations: str) -> Json:
+def job(count: int = 2, *, suspend: bool = True, owners: Iterable[Json] = (), generation: int = 1, annotations: Json | None = None) -> Json:
     meta = {
         "name": "j",
         "namespace": "ns",
         "uid": "j-uid",
         "generation": generation,
         "labels": {QUEUE: "lq"},
-        "annotations": annotations,
+        "annotations": annotations or {},
         "ownerReferences": list(owners),
     }
     spec = {"suspend": suspend, "parallelism": count, "template": {"spec": {"containers": [{"name": "c"}]}}}
@@ -75,10 +75,10 @@ def admitted(workload: Json) -> Json:
 
 
 def test_an_elastic_job_that_grows_gets_a_slice_beside_the_one_that_runs() -> None:
-    first = Scene((JOBS, job(2, **ELASTIC)))
+    first = Scene((JOBS, job(2, annotations=ELASTIC)))
     first.reconcile("batch/job")
     (slice_one,) = first.workloads()
-    grown = Scene((JOBS, job(3, suspend=False, generation=2, **ELASTIC)), (WORKLOADS, admitted(slice_one)))
+    grown = Scene((JOBS, job(3, suspend=False, generation=2, annotations=ELASTIC)), (WORKLOADS, admitted(slice_one)))
     grown.reconcile("batch/job")
     old, new = sorted(grown.workloads(), key=lambda each: each["spec"]["podSets"][0]["count"])
     assert old["metadata"]["name"] == slice_one["metadata"]["name"]
@@ -89,7 +89,7 @@ def test_an_elastic_job_that_grows_gets_a_slice_beside_the_one_that_runs() -> No
 
 def test_without_the_gate_such_a_job_is_like_any_other() -> None:
     settings = QueueSettings(wait_for_pods_ready=None, feature_gates={"ElasticJobsViaWorkloadSlices": False})
-    scene = Scene((JOBS, job(2, **ELASTIC)), settings=settings)
+    scene = Scene((JOBS, job(2, annotations=ELASTIC)), settings=settings)
     scene.reconcile("batch/job")
     assert names.ELASTIC_JOB_ANNOTATION not in (scene.workloads()[0]["metadata"].get("annotations") or {})
 
@@ -116,7 +116,7 @@ def test_a_ray_job_follows_the_cluster_that_its_autoscaler_grows() -> None:
 
 
 def test_a_job_waits_for_its_prebuilt_workload_without_asking_again_and_again() -> None:
-    scene = Scene((JOBS, job(suspend=False, **{names.PREBUILT_WORKLOAD_NAME: "mine"})))
+    scene = Scene((JOBS, job(suspend=False, annotations={names.PREBUILT_WORKLOAD_NAME: "mine"})))
     assert scene.reconcile("batch/job") is None
     assert scene.workloads() == []
     assert scene.bench.client.of(JOBS)[0]["spec"]["suspend"] is True

@@ -31,10 +31,10 @@ from raysail.queue.pending import Pending, PendingQueue, Requeue
 from raysail.queue.preemption import Preemptor, Victim
 from raysail.queue.quota import Amounts, CohortNode
 from raysail.queue.second_pass import needs_second_pass, on_unhealthy_node
+from raysail.queue.slices import replaced_slice
 from raysail.queue.usage_ledger import requests_of
 from raysail.queue.variants import admitted_sibling, is_variant, may_migrate
 from raysail.queue.workload import (
-    SLICE_REPLACEMENT_FOR,
     PodSetRequests,
     WorkloadInfo,
     check_states,
@@ -196,7 +196,7 @@ class Round:
         scan = info.last_scan
         if scan is not None and scan.outdated(queue.generation, self.number, info.shape_hash, keep_scan=self.options.keep_scan):
             info.last_scan = None
-        old = self._replaced_slice(info, queue)
+        old = replaced_slice(info.obj, queue.workloads)
         slices = [Victim(old, "WorkloadSliceReplaced")] if old is not None else []
         assigner = FlavorAssigner(
             info,
@@ -242,10 +242,6 @@ class Round:
             if partial is not None:
                 return partial
         return full, []
-
-    def _replaced_slice(self, info: WorkloadInfo, queue: ClusterQueue) -> WorkloadInfo | None:
-        key = (info.obj.metadata.annotations or {}).get(SLICE_REPLACEMENT_FOR, "")
-        return queue.workloads.get(key) if key else None
 
     # phase 2
 

@@ -24,7 +24,6 @@ from raysail.queue.topology.world import DomainUse, uses_of
 ADMISSION_GATED_BY: Final = "kueue.x-k8s.io/admission-gated-by"
 JOB_UID_LABEL: Final = "kueue.x-k8s.io/job-uid"
 PRIORITY_BOOST: Final = "kueue.x-k8s.io/priority-boost"
-SLICE_REPLACEMENT_FOR: Final = "kueue.x-k8s.io/workload-slice-replacement-for"
 
 
 class PodSetRequests:
