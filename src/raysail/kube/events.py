@@ -1,6 +1,6 @@
 """Telling users what happened: events.k8s.io/v1, repeats gathered into a series (k8s.io/client-go tools/events).
 
-`Recorder.event` never waits and never fails: events go through a bounded queue to one writer. The first event of a kind is written at once; the second of
+`Recorder.event` never waits and never fails: events go through a bounded queue to one writer. The first event of a kind is written soon; the second of
 the same (type, reason, action, object) turns it into a series of 2; later ones are counted and written every half hour and when the series has been
 quiet for six minutes. A message is not part of what makes two events the same, as in Kubernetes.
 """
@@ -25,7 +25,10 @@ from raysail.kube.clock import Clock, SystemClock
 
 logger = logging.getLogger(__name__)
 
-MAX_QUEUED: Final = 1000
+MAX_QUEUED: Final = 5000
+MAX_TOGETHER: Final = 32
+GATHER_SECONDS: Final = 0.05
+"""What is said within this time is written together, and after the writes that it is about: those are waited for, events are not."""
 MAX_SERIES: Final = 4096
 NOTE_LIMIT: Final = 1024
 REFRESH_SECONDS: Final = 30 * 60
@@ -137,13 +140,26 @@ class Recorder:
 
     async def _write_queued(self) -> None:
         while True:
-            write = await self._queue.get()
+            gathered = [await self._queue.get()]
+            await asyncio.sleep(GATHER_SECONDS)  # real seconds, whatever the clock: they are for the API, not for what happens
+            while len(gathered) < MAX_TOGETHER and not self._queue.empty():
+                gathered.append(self._queue.get_nowait())
+            by_identity: dict[Identity, list[_Write]] = {}
+            for write in gathered:
+                by_identity.setdefault(write.identity, []).append(write)
+            try:
+                await asyncio.gather(*(self._write_in_order(writes) for writes in by_identity.values()))
+            finally:
+                for _ in gathered:
+                    self._queue.task_done()
+
+    async def _write_in_order(self, writes: list[_Write]) -> None:
+        """A series can only be written when its first event is there."""
+        for write in writes:
             try:
                 await self._write(write)
             except Exception:  # an event that cannot be written must not stop those after it
                 logger.exception("cannot write an event")
-            finally:
-                self._queue.task_done()
 
     async def _write(self, write: _Write) -> None:
         backoff = Backoff(first=0.2, longest=5)

@@ -115,6 +115,9 @@ class Application:
             if answer is not None and answer.status == 404 and self.elsewhere is not None:
                 answer = await self.elsewhere(scope) or answer
         except StatusError as error:
+            if error.code == 409:
+                # The other write may still be on its way to disk: whoever reads now, to try again on what is there, must see it.
+                await self.shared.store.land()
             answer = error_answer(error, warnings)
         except Exception:
             answer = _failed(scope)

@@ -229,6 +229,12 @@ class Store:
             return False
         return True
 
+    async def land(self) -> None:
+        """Returns when all writes so far are on disk, or refused."""
+        pending = [each.done for each in self._pending.values()]
+        if pending:
+            await asyncio.wait(pending)
+
     def compact(self) -> None:
         """Gives up all history now."""
         self._drop(self.history.cut_to(self.revision))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 from raysail.api.kueue import ClusterQueue, Cohort, LocalQueue
 from raysail.api.resources import CLUSTER_QUEUES, COHORTS, LOCAL_QUEUES
@@ -16,6 +16,16 @@ from raysail.queue.settings import QueueSettings
 from raysail.queue.world import Tally
 from raysail.queue.writes import StatusWriter
 
+COUNTS_SECONDS: Final = 0.1
+"""Changes of counts and use within this time are one write: with each workload two of them change, several times (Kueue gathers for a second)."""
+
+
+def only_status_changed(old: ClusterQueue | LocalQueue | None, new: ClusterQueue | LocalQueue | None) -> bool:
+    """Whether a change of a queue is nothing but its counts and conditions, which are made from the workloads and must not wake them all."""
+    return (
+        old is not None and new is not None and old.spec == new.spec and old.metadata.deletion_timestamp == new.metadata.deletion_timestamp
+    )
+
 
 class ClusterQueueController:
     """Status and finalizer of ClusterQueues."""
@@ -28,13 +38,12 @@ class ClusterQueueController:
         self.controller = Controller("clusterqueue", self.reconcile, settings.parallel("ClusterQueue.kueue.x-k8s.io", 5))
         self.controller.watches(cache.cluster_queues)
         cache.on_activity.append(lambda name: self.controller.enqueue(("", name)))
-        cache.on_pending.append(self._pending_changed)
+        cache.on_pending.append(self._counts_changed)
         manager.add(self.controller)
 
-    def _pending_changed(self, namespace: str, local_queue: str, cluster_queue: str) -> None:
-        if not cluster_queue:
-            return
-        self.controller.enqueue(("", cluster_queue))
+    def _counts_changed(self, namespace: str, local_queue: str, cluster_queue: str) -> None:
+        if cluster_queue:
+            self.controller.enqueue_after(("", cluster_queue), COUNTS_SECONDS)
 
     async def reconcile(self, key: Key) -> float | None:
         """Status first of what counts, then whether it may go."""
@@ -70,9 +79,14 @@ class LocalQueueController:
         self.controller = Controller("localqueue", self.reconcile, settings.parallel("LocalQueue.kueue.x-k8s.io", 5))
         self.controller.watches(cache.local_queues)
         cache.on_activity.append(self._cluster_queue_changed)
-        cache.cluster_queues.on_change(lambda old, new: self._cluster_queue_changed((new or old).metadata.name))  # type: ignore[union-attr]
-        cache.on_pending.append(lambda namespace, local_queue, _: self.controller.enqueue((namespace, local_queue)))
+        cache.cluster_queues.on_change(self._cluster_queue_replaced)
+        cache.on_pending.append(lambda namespace, local_queue, _: self.controller.enqueue_after((namespace, local_queue), COUNTS_SECONDS))
         manager.add(self.controller)
+
+    def _cluster_queue_replaced(self, old: ClusterQueue | None, new: ClusterQueue | None) -> None:
+        obj = new if new is not None else old
+        if obj is not None and not only_status_changed(old, new):
+            self._cluster_queue_changed(obj.metadata.name)
 
     def _cluster_queue_changed(self, name: str) -> None:
         for local in self.cache.local_queues.by_index("cluster_queue", name):

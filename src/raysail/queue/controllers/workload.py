@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from raysail.api.errors import is_not_found
-from raysail.api.kueue import LocalQueue, Workload
+from raysail.api.kueue import ClusterQueue, LocalQueue, Workload
 from raysail.api.resources import WORKLOADS
 from raysail.kube.controller import Controller
 from raysail.kube.informer import Key
@@ -13,6 +13,7 @@ from raysail.kube.manager import Manager
 from raysail.queue.admissibility import inadmissible
 from raysail.queue.cache import QueueCache
 from raysail.queue.checks.states import checks_for
+from raysail.queue.controllers.queues import only_status_changed
 from raysail.queue.lifecycle import FINALIZER, Step, next_step
 from raysail.queue.settings import QueueSettings
 from raysail.queue.surroundings import Seen
@@ -33,20 +34,20 @@ class WorkloadController:
         self.controller.watches(cache.workloads)
         cache.local_queues.on_change(self._local_queue_changed)
         cache.on_activity.append(self._cluster_queue_changed)
-        cache.cluster_queues.on_change(lambda old, new: self._cluster_queue_changed((new or old).metadata.name))  # type: ignore[union-attr]
+        cache.cluster_queues.on_change(self._cluster_queue_replaced)
         manager.add(self.controller)
 
     def _local_queue_changed(self, old: LocalQueue | None, new: LocalQueue | None) -> None:
-        if (
-            old is not None
-            and new is not None
-            and old.spec == new.spec
-            and old.metadata.deletion_timestamp == new.metadata.deletion_timestamp
-        ):
+        if only_status_changed(old, new):
             return
         obj = new if new is not None else old
         if obj is not None:
             self._enqueue_queue(obj.metadata.namespace, obj.metadata.name)
+
+    def _cluster_queue_replaced(self, old: ClusterQueue | None, new: ClusterQueue | None) -> None:
+        obj = new if new is not None else old
+        if obj is not None and not only_status_changed(old, new):
+            self._cluster_queue_changed(obj.metadata.name)
 
     def _cluster_queue_changed(self, name: str) -> None:
         for local in self.cache.local_queues.by_index("cluster_queue", name):
