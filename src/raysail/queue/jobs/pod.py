@@ -14,7 +14,9 @@ from typing import Any, Final
 import msgspec
 
 from raysail.api.conditions import set_condition
+from raysail.api.core import Pod
 from raysail.api.kueue import Workload, names
+from raysail.api.meta import OwnerReference
 from raysail.api.resources import PODS
 from raysail.kube.informer import Key
 from raysail.queue import status as transitions
@@ -91,8 +93,11 @@ class PodReconciler(JobReconciler):
         self._by_annotation = jobs.settings.gate("WorkloadIdentifierAnnotations", True)
         self._only_implied = "pod" not in jobs.settings.frameworks
         self._own_groups_only = jobs.settings.gate("PodIntegrationValidateGroupOwner", True)
+        self.all_pods = jobs.manager.informer(PODS, Pod)
+        """Also those which somebody has taken the label from: they still run, so what they hold is not given back."""
         super().__init__(jobs, kind)
         self.informer.add_indexes({"group": self._group_keys})
+        self.all_pods.on_change(self._gone)
 
     # which Pods are one job
 
@@ -142,6 +147,17 @@ class PodReconciler(JobReconciler):
         for pod in self.informer.by_index("prebuilt", workload.metadata.key):
             for key in self.keys_of(pod):
                 self.controller.enqueue(key)
+
+    def _gone(self, old: Pod | None, new: Pod | None) -> None:
+        annotations, labels = (old.metadata.annotations or {}, old.metadata.labels or {}) if old is not None else ({}, {})
+        if old is None or new is not None or names.ROLE_HASH_ANNOTATION not in annotations:
+            return  # admission marks those in queues with their role, which nobody takes off
+        group = (annotations.get(names.POD_GROUP_NAME) if self._by_annotation else "") or labels.get(names.POD_GROUP_NAME, "")
+        self.controller.enqueue((_GROUP + old.metadata.namespace, group) if group else old.metadata.key)
+
+    def _is_there(self, namespace: str, owner: OwnerReference) -> bool:
+        found = self.all_pods.get(namespace, owner.name) if (owner.api_version, owner.kind) == ("v1", "Pod") else None
+        return found is not None and found.metadata.uid == owner.uid
 
     def _is_own(self, workload: Workload) -> bool:
         return _is_of_group(workload) or not self._own_groups_only
@@ -236,7 +252,8 @@ class PodReconciler(JobReconciler):
 
     async def _finalize_workloads(self, key: Key) -> None:
         if not key[0].startswith(_GROUP):
-            await super()._finalize_workloads(key)
+            if self.informer.get(*key) is not None or self.all_pods.get(*key) is None:
+                await super()._finalize_workloads(key)
             return
         workload = self.cache.workloads.get(key[0].removeprefix(_GROUP), key[1])
         if workload is None:
@@ -244,6 +261,8 @@ class PodReconciler(JobReconciler):
         owner = workload.metadata.controller_owner()
         if owner is not None and not self._is_own(workload):
             return  # another job's, of the same name
+        if any(self._is_there(workload.metadata.namespace, owner) for owner in workload.metadata.owner_references or ()):
+            return
         if self.gates.finish_orphaned_workloads and owner is not None and workload.metadata.deletion_timestamp is None:
             await self._finish(workload, "OwnerNotFound", "The workload's owner no longer exists")
         await self._drop_finalizer(self.cache.workloads.get(*workload.metadata.key) or workload)
