@@ -17,6 +17,11 @@ def _by_class(workload: Workload) -> Iterable[str]:
     return (reference.name,) if reference is not None and reference.kind == "WorkloadPriorityClass" else ()
 
 
+def value_changed(old: WorkloadPriorityClass | None, new: WorkloadPriorityClass | None) -> bool:
+    """Whether Workloads have to follow. Of a class that is deleted they keep the value."""
+    return new is not None and (old is None or old.value != new.value)
+
+
 class PriorityClassController:
     """Writes spec.priority where it differs from the class."""
 
@@ -30,7 +35,7 @@ class PriorityClassController:
         manager.add(self.controller)
 
     def _changed(self, old: WorkloadPriorityClass | None, new: WorkloadPriorityClass | None) -> None:
-        if new is not None and (old is None or old.value != new.value):
+        if new is not None and value_changed(old, new):
             self.controller.enqueue(new.metadata.key)
 
     async def reconcile(self, key: Key) -> float | None:

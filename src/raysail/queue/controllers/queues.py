@@ -115,6 +115,11 @@ class LocalQueueController:
         return None
 
 
+def spec_changed(old: Cohort | None, new: Cohort | None) -> bool:
+    """Whether more than its status is different, which only this controller writes."""
+    return old is None or new is None or old.spec != new.spec
+
+
 class CohortController:
     """Status of Cohorts: their share, where fair sharing is on."""
 
@@ -123,10 +128,14 @@ class CohortController:
         self.fair_sharing = settings.fair_sharing_strategies is not None
         self.writer = StatusWriter(manager.client, COHORTS, cache.cohorts)
         self.controller = Controller("cohort", self.reconcile, settings.parallel("Cohort.kueue.x-k8s.io", 1))
-        self.controller.watches(cache.cohorts)
+        cache.cohorts.on_change(self._cohort_changed)
         if self.fair_sharing:
             cache.on_pending.append(self._usage_changed)
         manager.add(self.controller)
+
+    def _cohort_changed(self, old: Cohort | None, new: Cohort | None) -> None:
+        if new is not None and spec_changed(old, new):
+            self.controller.enqueue(new.metadata.key)
 
     def _usage_changed(self, namespace: str, local_queue: str, cluster_queue: str) -> None:
         queue = self.cache.world.cluster_queues.get(cluster_queue)
