@@ -16,7 +16,7 @@ from raysail.queue.jobs.batch_job import ended_indexes
 from raysail.queue.jobs.kind import Job
 from raysail.queue.jobs.reconciler import JobReconciler
 from raysail.queue.jobs.workloads import construct, matches
-from raysail.queue.podset import PodSetConflictError, PodSetInfo, infos_of_workload
+from raysail.queue.podset import PodSetConflictError, PodSetInfo, equal_pod_sets, infos_of_workload
 from raysail.queue.settings import QueueSettings
 
 TEMPLATE: dict[str, Any] = {"spec": {"containers": [{"name": "c", "resources": {"requests": {"cpu": "1"}}}], "nodeSelector": {"own": "x"}}}
@@ -111,6 +111,15 @@ def test_a_changed_job_no_longer_matches_its_workload() -> None:
     assert matches(kind, held, workload, {})
     assert not matches(kind, job({**held.spec, "parallelism": 1}), workload, {})
     assert not matches(kind, job(held.spec, labels={"kueue.x-k8s.io/max-exec-time-seconds": "5"}), workload, {})
+
+
+def test_quantities_are_compared_by_value() -> None:
+    one, other = template(), template()
+    one["spec"]["containers"][0]["resources"] = {"requests": {"cpu": 1, "memory": "1024Mi"}, "limits": {}}
+    other["spec"]["containers"][0]["resources"] = {"requests": {"cpu": "1000m", "memory": "1Gi"}}
+    assert equal_pod_sets([{"name": "a", "count": 1, "template": one}], [{"name": "a", "count": 1, "template": other}])
+    other["spec"]["containers"][0]["resources"]["requests"]["cpu"] = "1001m"
+    assert not equal_pod_sets([{"name": "a", "count": 1, "template": one}], [{"name": "a", "count": 1, "template": other}])
 
 
 def test_a_workloads_name_is_kueues() -> None:

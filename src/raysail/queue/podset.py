@@ -15,6 +15,7 @@ import msgspec
 
 from raysail.api.kueue import Workload, names
 from raysail.api.kueue.workload import PodSet, PodSetAssignment
+from raysail.api.quantity import QuantityError, parse_nano
 from raysail.queue.world import Flavor
 
 Template = dict[str, Any]
@@ -200,4 +201,25 @@ def _equal(a: Mapping[str, Any], b: Mapping[str, Any], *, ignore_tolerations: bo
         return False
     one, other = (a.get("template") or {}).get("spec") or {}, (b.get("template") or {}).get("spec") or {}
     keys = ("initContainers", "containers") if ignore_tolerations else ("initContainers", "containers", "tolerations")
-    return all((one.get(key) or []) == (other.get(key) or []) for key in keys)
+    return all(_same(one.get(key), other.get(key)) for key in keys)
+
+
+def _same(a: Any, b: Any, *, quantity: bool = False) -> bool:
+    """Equal as Kubernetes compares typed objects: quantities by value, and what is empty like what is not there."""
+    if a == b or (not a and not b and a not in _GIVEN and b not in _GIVEN):
+        return True
+    if isinstance(a, Mapping | None) and isinstance(b, Mapping | None):
+        a, b = a or {}, b or {}
+        return all(_same(a.get(key), b.get(key), quantity=quantity or key in ("requests", "limits")) for key in a.keys() | b.keys())
+    if isinstance(a, list) and isinstance(b, list):
+        return len(a) == len(b) and all(_same(one, other, quantity=quantity) for one, other in zip(a, b, strict=True))
+    if quantity and a is not None and b is not None:
+        try:
+            return parse_nano(a) == parse_nano(b)
+        except QuantityError:
+            return False  # what cannot be read is equal to itself only
+    return False
+
+
+_GIVEN = (0, False)
+"""Values that say something although they are empty."""
