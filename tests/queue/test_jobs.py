@@ -49,6 +49,20 @@ SPECS: dict[str, tuple[dict[str, Any], dict[str, int]]] = {
     "kubeflow.org/xgboostjob": ({"xgbReplicaSpecs": replicas("Master")}, {"master": 1}),
     "kubeflow.org/paddlejob": ({"paddleReplicaSpecs": replicas("Master", "Worker")}, {"master": 1, "worker": 2}),
     "kubeflow.org/jaxjob": ({"jaxReplicaSpecs": replicas("Worker")}, {"worker": 1}),
+    "workload.codeflare.dev/appwrapper": (
+        {
+            "components": [
+                {
+                    "template": {
+                        "apiVersion": "batch/v1",
+                        "kind": "Job",
+                        "spec": {"parallelism": 3, "completions": 2, "template": template()},
+                    }
+                }
+            ]
+        },
+        {"j-0": 2},
+    ),
     "kubeflow.org/mpijob": ({"mpiReplicaSpecs": replicas("Worker", "Launcher")}, {"launcher": 2, "worker": 1}),
 }
 
@@ -71,6 +85,8 @@ def test_what_admission_holds_back_by_default_is_let_go_by_default() -> None:
     assert set(SPECS) == {framework for framework, kind in KINDS.items() if reconciler_of(kind) is JobReconciler}
 
 
+INFOS_APART = {"workload.codeflare.dev/appwrapper"}
+"""Kinds that keep what admission gives beside their templates: their own controller puts it in."""
 HELD_THROUGH_PODS = {"deployment"}
 """Kinds with nothing to reconcile: what admission writes into their pod template holds their Pods."""
 
@@ -90,7 +106,9 @@ def test_stopping_undoes_what_starting_did(framework: str) -> None:
     infos = [PodSetInfo(each.name, each.count, labels={"a": "b"}, node_selector={"pool": "p"}) for each in workload.spec.pod_sets]
     running = job(kind.start(held, infos).spec or {})
     assert not kind.suspended(running)
-    for pod_set in kind.pod_sets(running):
+    if framework in INFOS_APART:
+        assert [each["nodeSelector"] for each in running.spec["components"][0]["podSetInfos"]] == [{"pool": "p"}]
+    for pod_set in kind.pod_sets(running) if framework not in INFOS_APART else ():
         assert pod_set["template"]["metadata"]["labels"] == {"a": "b"}
         assert pod_set["template"]["spec"].get("nodeSelector", {})["pool"] == "p"
     stopped = job(kind.stop(running, infos_of_workload(workload))[-1].spec or {})

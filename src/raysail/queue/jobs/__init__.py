@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Final
 
+from raysail.queue.jobs.app_wrapper import AppWrapperKind
 from raysail.queue.jobs.batch_job import BatchJob
 from raysail.queue.jobs.job_set import JobSetKind
 from raysail.queue.jobs.kind import JobKind
@@ -25,6 +26,7 @@ KINDS: Final[Mapping[str, JobKind]] = {
         RayServiceKind(),
         JobSetKind(),
         *TRAINING_KINDS,
+        AppWrapperKind(),
         PodKind(),
         StatefulSetKind(),
         LeaderWorkerSetKind(),

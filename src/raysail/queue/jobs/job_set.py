@@ -11,7 +11,7 @@ from raysail.queue.jobs.kind import Ended, Job, JsonObject, pod_set, topology_re
 from raysail.queue.jobs.templated import TemplatedKind
 
 JOB_SETS: Final = Resource("jobset.x-k8s.io", "v1alpha2", "JobSet", "jobsets")
-_JOB_INDEX = "jobset.sigs.k8s.io/job-index"
+JOB_INDEX: Final = "jobset.sigs.k8s.io/job-index"
 
 
 class JobSetKind(TemplatedKind):
@@ -52,7 +52,7 @@ class JobSetKind(TemplatedKind):
             template = ((replicated.get("template") or {}).get("spec") or {}).get("template") or {}
             count = _replicas(replicated)
             topology = topology_request(
-                template, pod_index_label=JOB_COMPLETION_INDEX, sub_group_index_label=_JOB_INDEX, sub_group_count=count
+                template, pod_index_label=JOB_COMPLETION_INDEX, sub_group_index_label=JOB_INDEX, sub_group_count=count
             )
             found.append(pod_set(replicated.get("name", ""), template, count * _pods_per_job(replicated), topology=topology))
         return found

@@ -13,7 +13,7 @@ from raysail.queue.jobs.kind import Ended, Job, JsonObject, pod_set, topology_re
 from raysail.queue.jobs.templated import TemplatedKind, condition_is_true
 
 _GROUP = "kubeflow.org"
-_REPLICA_INDEX: Final = "training.kubeflow.org/replica-index"
+REPLICA_INDEX: Final = "training.kubeflow.org/replica-index"
 
 
 class TrainingKind(TemplatedKind):
@@ -59,7 +59,7 @@ class TrainingKind(TemplatedKind):
         found = []
         for name, replica in self.replicas(copy.deepcopy(job.spec)):
             template = replica.get("template") or {}
-            topology = topology_request(template, pod_index_label=_REPLICA_INDEX)
+            topology = topology_request(template, pod_index_label=REPLICA_INDEX)
             found.append(pod_set(name, template, int(replica.get("replicas", 1)), topology=topology))
         return found
 
