@@ -26,11 +26,13 @@ def register(manager: Manager, settings: QueueSettings) -> None:
     from raysail.queue.jobs.shared import Jobs
     from raysail.queue.metrics.recorder import Recorder
     from raysail.queue.scheduler import Scheduler
+    from raysail.queue.topology.controllers.register import register_topology
     from raysail.queue.visibility import Visibility
 
     cache = QueueCache(manager, settings)
     scheduler = Scheduler(manager, cache, settings)
     manager.add_service("scheduler", scheduler.run)
+    register_topology(manager, cache, settings, scheduler)
     WorkloadController(manager, cache, settings)
     ClusterQueueController(manager, cache, settings)
     LocalQueueController(manager, cache, settings)

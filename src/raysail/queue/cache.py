@@ -7,7 +7,7 @@ After a restart everything is rebuilt from the objects; nothing of it is written
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from typing import Any
 
 import msgspec
@@ -33,6 +33,7 @@ from raysail.queue.activity import Activity, Check, Surroundings, activity_of
 from raysail.queue.pending import Pending
 from raysail.queue.requests import summarize_limits
 from raysail.queue.settings import QueueSettings
+from raysail.queue.topology.profile import Profile
 from raysail.queue.waking import wake_tree
 from raysail.queue.workload import WorkloadInfo, counts_as_usage, has_reservation, is_active, is_finished, may_be_queued, priority_changed
 from raysail.queue.world import ClusterQueue as QueueNode
@@ -86,6 +87,9 @@ class QueueCache:
         self.namespaces = manager.informer(NAMESPACES, Namespace)
         self.limit_ranges = manager.informer(LIMIT_RANGES, LimitRange, optional=True)
         self.runtime_classes = manager.informer(RUNTIME_CLASSES, RuntimeClass, optional=True)
+        self.world.topologies.profile = Profile.from_gates(settings.feature_gates)
+        self.before_planning: list[Callable[[], Awaitable[None]]] = []
+        """What the scheduler waits for before its first plan."""
         self.on_activity: list[Callable[[str], None]] = []
         """Told the name of each ClusterQueue whose activity changed."""
         self.on_pending: list[Callable[[str, str, str], None]] = []
@@ -348,9 +352,11 @@ class QueueCache:
         name = (new or old).metadata.name  # type: ignore[union-attr]
         if new is None:
             self._known_checks.pop(name, None)
+            self.world.check_controllers.pop(name, None)
         else:
             active = conditions.is_true(new.status.conditions, "Active")
             self._known_checks[name] = Check(new.spec.controller_name, active)
+            self.world.check_controllers[name] = new.spec.controller_name
         for queue in list(self.world.cluster_queues.values()):
             if name in queue.checks:
                 self._judge(queue.name)

@@ -18,12 +18,15 @@ from raysail.kube.manager import Manager
 from raysail.queue import status as transitions
 from raysail.queue.cache import QueueCache
 from raysail.queue.cycle import plan
-from raysail.queue.decisions import Admit, Decision, Plan, Preempt, Trace, Wait, WaitForPodsReady
+from raysail.queue.decisions import Admit, Decision, EvictUnhealthy, Plan, Preempt, SecondPassFailed, Trace, Wait, WaitForPodsReady
 from raysail.queue.outcomes import (
     Said,
+    cut,
+    event_of_eviction,
     event_of_waiting,
     events_of_admission,
     events_of_preemption,
+    evict_unhealthy,
     evict_victim,
     reserve_quota,
     tell_waiting,
@@ -56,6 +59,8 @@ class Scheduler:
 
     async def run(self) -> None:
         """Plans whenever something changed."""
+        for wait in self.cache.before_planning:
+            await wait()
         async with asyncio.TaskGroup() as group:
             while True:
                 await self.cache.changed.wait()
@@ -109,6 +114,10 @@ class Scheduler:
                 await self._tell_waiting(decision)
             case WaitForPodsReady():
                 await self._hold_back(decision)
+            case SecondPassFailed():
+                self._say(decision.info.obj, [Said(decision.info.key, "Warning", "SecondPassFailed", cut(decision.message))])
+            case EvictUnhealthy():
+                await self._evict_unhealthy(decision)
 
     async def _admit(self, decision: Admit) -> None:
         key = decision.info.key
@@ -122,6 +131,8 @@ class Scheduler:
             queue = self.cache.world.cluster_queues.get(decision.cluster_queue)
             if queue is None:
                 return False
+            if held_before and current.status.unhealthy_nodes != decision.info.obj.status.unhealthy_nodes:
+                return False  # another node failed meanwhile
             flavors = {given.flavor for pod_set in decision.assignment.pod_sets for given in pod_set.flavors.values()}
             reserve_quota(status, decision, queue.checks_for(flavors), self.clock.now(), current.metadata.generation)
             written.update(status)
@@ -178,6 +189,25 @@ class Scheduler:
         if done is not None:
             self._say(done, [each for each in said if each.key == victim.key])
             self._say(decision.preemptor.obj, [each for each in said if each.key == decision.preemptor.key])
+
+    async def _evict_unhealthy(self, decision: EvictUnhealthy) -> None:
+        said: list[str] = []
+
+        def change(current: Workload, status: dict[str, Any]) -> bool:
+            if transitions.holds(status, "Evicted") or is_finished(current) or not has_reservation(current):
+                return False
+            said[:] = [evict_unhealthy(status, decision, self.clock.now(), current.metadata.generation)]
+            return True
+
+        try:
+            done = await self.writer.change(decision.info.obj, change)
+        except Exception as error:
+            logger.warning("cannot evict %s, trying again: %s", decision.info.key, error)
+            self.cache.pending.second_pass.put(decision.info, self.clock.now().timestamp())
+            self._say(decision.info.obj, [Said(decision.info.key, "Warning", "SecondPassFailed", cut(decision.message))])
+            return
+        if done is not None:
+            self._say(done, [event_of_eviction(decision, message) for message in said])
 
     async def _tell_waiting(self, decision: Wait) -> None:
         key = decision.info.key

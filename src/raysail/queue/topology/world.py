@@ -108,9 +108,11 @@ class Topologies:
         """The node is gone; whether placement may turn out differently."""
         return self.nodes.drop(name)
 
-    def set_pod(self, key: str, node: str, amounts: dict[str, int]) -> None:
-        """A Pod that no topology assignment placed runs on that node."""
-        self._tell(self.others.set(key, node, amounts))
+    def set_pod(self, key: str, node: str, amounts: dict[str, int]) -> bool:
+        """A Pod that no topology assignment placed runs on that node; whether that freed something (it moved or asks for less)."""
+        changes = list(self.others.set(key, node, amounts))
+        self._tell(changes)
+        return any(sign < 0 for _, _, sign in changes)
 
     def drop_pod(self, key: str) -> bool:
         """Such a Pod ended; whether it was counted."""
