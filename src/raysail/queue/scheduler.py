@@ -156,12 +156,13 @@ class Scheduler:
         if old is None:
             return
         message = f"Replaced to accommodate a workload (UID: {decision.info.uid}, JobUID: {decision.info.job_uid}) due to workload slice aggregation"
-        done = await self.writer.change(
-            old.obj,
-            lambda current, status: transitions.finish(
-                status, "WorkloadSliceReplaced", message, self.clock.now(), current.metadata.generation
-            ),
-        )
+
+        def finish(current: Workload, status: dict[str, Any]) -> bool:
+            if is_finished(current):
+                return False  # its job's controller was first
+            return transitions.finish(status, "WorkloadSliceReplaced", message, self.clock.now(), current.metadata.generation)
+
+        done = await self.writer.change(old.obj, finish)
         if done is not None:
             self._say(done, [Said(old.key, "Normal", "WorkloadSliceReplaced", message)])
 

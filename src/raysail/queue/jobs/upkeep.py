@@ -272,8 +272,15 @@ class WorkloadUpkeep(JobActions):
     # the end of it
 
     async def _finish(self, workload: Workload, reason: str, message: str) -> None:
+        """It ended; how, says whoever says it first."""
+
+        def finish(current: Workload, status: JsonObject) -> bool:
+            if transitions.holds(status, "Finished"):
+                return False
+            return transitions.finish(status, reason, message, self._now, current.metadata.generation)
+
         if not is_finished(workload):
-            await self._change(workload, lambda w, s: transitions.finish(s, reason, message, self._now, w.metadata.generation))
+            await self._change(workload, finish)
 
     async def _finalize_workloads(self, key: Key) -> None:
         """The job is gone or going: what it held is given back."""
