@@ -4,7 +4,7 @@ The write path (`apiserver.rest`) does what is the same for all kinds: metadata,
 A `Strategy` does what differs: which fields exist, what is filled in, what is refused, what an update may change. Built-in kinds have theirs in
 `apiserver.kinds`, custom ones theirs in `apiserver.customresources`. All methods are pure; times come in through `Request.now`.
 
-Order of a create: decode → default → (owners noted) → (admission) → prepare_for_create → default → validate → store.
+Order of a create: decode → default → (owners noted) → (admission) → prepare_for_create → default (of what was put in) → validate → store.
 Order of an update or patch: decode → prepare_for_update → default → (owners noted) → (admission) → validate_update → store.
 As in k8s.io/apiserver pkg/registry/rest/{create,update}.go.
 """
@@ -47,6 +47,16 @@ class Strategy(Protocol):
     @property
     def schema(self) -> SchemaNode:
         """What objects of the kind look like."""
+        ...
+
+    @property
+    def defaults_at_decoding(self) -> bool:
+        """Whether `decode` fills in defaults, too: then a new object needs no `default` of its own."""
+        ...
+
+    @property
+    def prepares_creation(self) -> bool:
+        """Whether `prepare_for_create` may change anything."""
         ...
 
     def decode(self, obj: JsonObject) -> Decoded:

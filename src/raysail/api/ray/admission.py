@@ -53,9 +53,14 @@ def ray_causes(kind: str, obj: Json) -> list[Cause]:
     return found
 
 
+def concerns(resource: Resource) -> bool:
+    """Whether KubeRay has a webhook for such objects."""
+    return resource.group == _GROUP and resource.kind in WEBHOOK_KINDS
+
+
 def review(resource: Resource, obj: Json, operation: str) -> StatusError | None:
     """The refusal of KubeRay's webhooks, where they are on; None lets the object through."""
-    if resource.group != _GROUP or resource.kind not in WEBHOOK_KINDS or operation not in ("CREATE", "UPDATE"):
+    if not concerns(resource) or operation not in ("CREATE", "UPDATE"):
         return None
     found = ray_causes(resource.kind, obj)
     if not found:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
+from raysail.api.resources import Resource
 from raysail.apiserver.access.authorization import Attributes, Authorizer
 from raysail.apiserver.access.users import User
 from raysail.apiserver.admission.chain import Operation
@@ -23,8 +24,14 @@ _EVERYTHING: Final = (
 class NoEscalation:
     """Asks the authorizer what the writer holds."""
 
+    mutating = False
+
     def __init__(self, authorizer: Authorizer) -> None:
         self._authorizer = authorizer
+
+    def concerns(self, resource: Resource) -> bool:
+        """Roles and bindings."""
+        return resource.group == _GROUP
 
     def admit(self, operation: Operation) -> None:
         """Nothing to fill in."""

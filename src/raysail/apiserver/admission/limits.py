@@ -7,7 +7,7 @@ from fractions import Fraction
 from typing import Any, Final
 
 from raysail.api import quantity
-from raysail.apiserver.admission.chain import Operation
+from raysail.apiserver.admission.chain import OfKinds, Operation
 from raysail.apiserver.admission.refusal import forbidden
 from raysail.apiserver.store import Store
 
@@ -15,8 +15,10 @@ _ANNOTATION: Final = "kubernetes.io/limit-ranger"
 Amounts = Mapping[str, Any]
 
 
-class LimitRanger:
+class LimitRanger(OfKinds):
     """Reads LimitRanges from the store."""
+
+    kinds = frozenset({("", "Pod"), ("", "PersistentVolumeClaim")})
 
     def __init__(self, store: Store) -> None:
         self._store = store

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Final
 
 from raysail.api.errors import Cause, not_found
+from raysail.api.resources import Resource
 from raysail.apiserver.admission.chain import Operation
 from raysail.apiserver.admission.refusal import forbidden
 from raysail.apiserver.store import Store
@@ -18,8 +19,14 @@ _IMMORTAL: Final = frozenset({"default", "kube-system", "kube-public"})
 class NamespaceLifecycle:
     """Looks namespaces up in the store."""
 
+    mutating = False
+
     def __init__(self, store: Store) -> None:
         self._store = store
+
+    def concerns(self, resource: Resource) -> bool:
+        """Whatever lives in a namespace, and namespaces."""
+        return resource.namespaced or resource.kind == "Namespace"
 
     def admit(self, operation: Operation) -> None:
         """Raises StatusError (403, 404)."""

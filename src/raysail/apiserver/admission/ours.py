@@ -17,6 +17,12 @@ from raysail.apiserver.store import Store
 class RayRules:
     """KubeRay's validating webhooks."""
 
+    mutating = False
+
+    def concerns(self, resource: Resource) -> bool:
+        """Ray's kinds."""
+        return ray.concerns(resource)
+
     def admit(self, operation: Operation) -> None:
         """They fill in nothing."""
 
@@ -32,10 +38,16 @@ class RayRules:
 class QueueRules:
     """Kueue's webhooks: a job that names a queue is suspended before anybody sees it."""
 
+    mutating = True
+
     def __init__(self, store: Store, registry: Registry, settings: kueue.AdmissionSettings) -> None:
         self._store = store
         self._registry = registry
         self._settings = settings
+
+    def concerns(self, resource: Resource) -> bool:
+        """Kueue's kinds and those of the jobs it holds."""
+        return kueue.concerns(resource)
 
     def admit(self, operation: Operation) -> None:
         """Fills in what Kueue's mutating webhooks do. Raises StatusError where they refuse."""

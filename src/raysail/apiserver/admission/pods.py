@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from raysail.apiserver.admission.chain import Operation
+from raysail.apiserver.admission.chain import OfKinds, Operation
 from raysail.apiserver.admission.refusal import forbidden
 from raysail.apiserver.rest.names import name_suffix
 from raysail.apiserver.store import Store
@@ -18,8 +18,10 @@ TOKEN_PATH: Final = "/var/run/secrets/kubernetes.io/serviceaccount"  # noqa: S10
 _TOKEN_SECONDS: Final = 3607
 
 
-class DefaultTolerations:
+class DefaultTolerations(OfKinds):
     """Not-ready and unreachable Nodes are put up with for five minutes."""
+
+    kinds = frozenset({("", "Pod")})
 
     def admit(self, operation: Operation) -> None:
         """Adds the tolerations that the Pod does not have."""
@@ -40,11 +42,13 @@ class DefaultTolerations:
         """Nothing more."""
 
 
-class ServiceAccounts:
+class ServiceAccounts(OfKinds):
     """Pods run as a service account and find its token in a volume.
 
     The account `default` may come a moment after its namespace (a controller makes it), so it is not looked for.
     """
+
+    kinds = frozenset({("", "Pod")})
 
     def __init__(self, store: Store) -> None:
         self._store = store
@@ -95,8 +99,10 @@ def _mount_token(spec: dict[str, Any]) -> None:
         spec["volumes"] = [*volumes, {"name": name, "projected": {"sources": sources, "defaultMode": 420}}]
 
 
-class RuntimeClasses:
+class RuntimeClasses(OfKinds):
     """A runtime class adds its overhead and where it can run."""
+
+    kinds = frozenset({("", "Pod")})
 
     def __init__(self, store: Store) -> None:
         self._store = store

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from typing import Any
 
-from raysail.apiserver.admission.chain import Operation
+from raysail.apiserver.admission.chain import OfKinds, Operation
 from raysail.apiserver.admission.refusal import forbidden
 from raysail.apiserver.store import Store
 
 _COLLECTION = "priorityclasses.scheduling.k8s.io"
 
 
-class Priority:
+class Priority(OfKinds):
     """Reads PriorityClasses from the store."""
+
+    kinds = frozenset({("", "Pod"), ("scheduling.k8s.io", "PriorityClass")})
 
     def __init__(self, store: Store) -> None:
         self._store = store

@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from raysail.api import quantity
 from raysail.api.quantity import NANO
+from raysail.api.resources import Resource
 from raysail.apiserver.admission.chain import Operation
 from raysail.apiserver.admission.refusal import forbidden
 from raysail.apiserver.store import Store
@@ -31,8 +32,14 @@ Use = dict[str, int]
 class ResourceQuotas:
     """Reads quotas, and what they count, from the store."""
 
+    mutating = False
+
     def __init__(self, store: Store) -> None:
         self._store = store
+
+    def concerns(self, resource: Resource) -> bool:
+        """Whatever lives in a namespace."""
+        return resource.namespaced
 
     def admit(self, operation: Operation) -> None:
         """Nothing to fill in."""

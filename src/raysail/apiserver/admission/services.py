@@ -10,15 +10,17 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from raysail.api.errors import Cause, StatusError, invalid
-from raysail.apiserver.admission.chain import Operation
+from raysail.apiserver.admission.chain import OfKinds, Operation
 from raysail.apiserver.store import Store
 
 NONE: Final = "None"
 _WITH_NODE_PORTS: Final = ("NodePort", "LoadBalancer")
 
 
-class ServiceAddresses:
+class ServiceAddresses(OfKinds):
     """Knows which addresses are taken by looking at the store; `cidr` may lie in 127.0.0.0/8."""
+
+    kinds = frozenset({("", "Service")})
 
     def __init__(self, store: Store, cidr: str, node_ports: tuple[int, int]) -> None:
         self._store = store

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from raysail.apiserver.admission.chain import Operation
+from raysail.apiserver.admission.chain import OfKinds, Operation
 from raysail.apiserver.store import Store
 
 _DEFAULT: Final = "storageclass.kubernetes.io/is-default-class"
@@ -16,8 +16,10 @@ _PROTECTION: Final = {"PersistentVolumeClaim": "kubernetes.io/pvc-protection", "
 _NOT_READY: Final = {"key": "node.kubernetes.io/not-ready", "effect": "NoSchedule"}
 
 
-class DefaultStorageClass:
+class DefaultStorageClass(OfKinds):
     """A claim that names no class gets the default one."""
+
+    kinds = frozenset({("", "PersistentVolumeClaim")})
 
     def __init__(self, store: Store) -> None:
         self._store = store
@@ -42,8 +44,10 @@ class DefaultStorageClass:
         """Nothing more."""
 
 
-class ProtectionOfUsedVolumes:
+class ProtectionOfUsedVolumes(OfKinds):
     """A finalizer keeps claims and volumes while Pods use them."""
+
+    kinds = frozenset({*(("", kind) for kind in _PROTECTION)})
 
     def admit(self, operation: Operation) -> None:
         """Adds the finalizer."""
@@ -58,8 +62,10 @@ class ProtectionOfUsedVolumes:
         """Nothing more."""
 
 
-class NodeTaint:
+class NodeTaint(OfKinds):
     """A new Node takes no Pods until its agent says that it is ready."""
+
+    kinds = frozenset({("", "Node")})
 
     def admit(self, operation: Operation) -> None:
         """Adds the taint."""

@@ -30,7 +30,7 @@ from raysail.apiserver.apply.managers import (
     manager_of,
 )
 from raysail.apiserver.apply.merge import merge, without
-from raysail.apiserver.apply.typed import Comparison, Filter, TypedError, compare, field_set, reconciled, with_named_parents
+from raysail.apiserver.apply.typed import Comparison, Filter, TypedError, compare, everything, field_set, reconciled, with_named_parents
 from raysail.apiserver.apply.types import Type, of_object
 
 JsonObject = dict[str, Any]
@@ -39,27 +39,11 @@ LAST_APPLIED: Final = "kubectl.kubernetes.io/last-applied-configuration"
 _BEFORE_FIRST_APPLY: Final = "before-first-apply"
 _KUBECTL: Final = "kubectl"
 
-_NEVER_OWNED: Final = from_paths(
-    [
-        ("f:apiVersion",),
-        ("f:kind",),
-        ("f:metadata",),
-        *(
-            ("f:metadata", f"f:{name}")
-            for name in (
-                "name",
-                "namespace",
-                "creationTimestamp",
-                "selfLink",
-                "uid",
-                "clusterName",
-                "generation",
-                "managedFields",
-                "resourceVersion",
-            )
-        ),
-    ]
+_NOBODYS: Final = frozenset({"apiVersion", "kind", "metadata"})
+_NOBODYS_METADATA: Final = frozenset(
+    {"name", "namespace", "creationTimestamp", "selfLink", "uid", "clusterName", "generation", "managedFields", "resourceVersion"}
 )
+_NEVER_OWNED: Final = from_paths([*((f"f:{name}",) for name in _NOBODYS), *(("f:metadata", f"f:{name}") for name in _NOBODYS_METADATA)])
 
 
 class Versions(Protocol):
@@ -136,6 +120,8 @@ class FieldManager:
         Never refuses: fields that cannot be tracked leave the object without owners, as in kube-apiserver.
         """
         try:
+            if live is None and not _entries(new):
+                return self._created(new, manager, now)
             managed = self._claimed(live, new)
             if not managed and live is not None:
                 return None
@@ -144,6 +130,17 @@ class FieldManager:
             return encode(capped(self._tracked(before, new, managed, who, now)))
         except TypedError:
             return None
+
+    def _created(self, new: JsonObject, manager: str, now: datetime) -> list[JsonObject] | None:
+        """The managedFields of a new object that nobody has said anything about: all there is belongs to its creator. Raises TypedError."""
+        of = self._type(self.api_version)
+        own: dict[str, Any] = dict(everything(of, new, _NOBODYS))
+        metadata, meta = new.get("metadata"), of.child("metadata")
+        if metadata and meta is not None and (owned := everything(meta, metadata, _NOBODYS_METADATA)):
+            own["f:metadata"] = owned
+        fields = self.reset(own) if self.reset else own
+        who = manager_of(manager, "Update", self.api_version, self.subresource)
+        return encode({who: Ownership(fields, self.api_version, _text(now))}) if fields else None
 
     def _claimed(self, live: JsonObject | None, new: JsonObject) -> Managed:
         """The managers that a write starts from: those the client sends along, or the stored ones."""

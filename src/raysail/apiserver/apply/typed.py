@@ -5,6 +5,7 @@ Rules: structured-merge-diff typed/{tofieldset,validate,compare}.go, fieldpath/s
 
 from __future__ import annotations
 
+from collections.abc import Container
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -191,6 +192,15 @@ def compare(of: Type, old: Any, new: Any) -> Comparison:
     if old != new:
         _compare(of, old, new, found)
     return Comparison(found.removed, found.modified, found.added)
+
+
+def everything(of: Type, value: dict[str, Any], but: Container[str] = ()) -> FieldSet:
+    """What a creation adds: the fields of a struct (without those in `but`) and all that is in them. Raises TypedError."""
+    found: dict[str, Any] = {}
+    for name, member in value.items():
+        if name not in but and (child := of.child(name)) is not None:
+            found["f:" + name] = LEAF if type(member) in child.accepts else _whole(child, member)
+    return found
 
 
 class _Changes:

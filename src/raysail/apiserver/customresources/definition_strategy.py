@@ -24,6 +24,9 @@ _KIND = "CustomResourceDefinition"
 class DefinitionStrategy:
     """Strategy of apiextensions.k8s.io/v1 CustomResourceDefinition."""
 
+    defaults_at_decoding = False
+    prepares_creation = True
+
     @cached_property
     def schema(self) -> SchemaNode:
         """The published schema."""

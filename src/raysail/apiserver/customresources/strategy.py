@@ -29,6 +29,9 @@ _NOT_CHECKED = causes.invalid(
 class CustomStrategy:
     """What a custom kind decides about its objects in one version. Nothing is compiled before the first object comes."""
 
+    defaults_at_decoding = False
+    prepares_creation = True
+
     def __init__(
         self, resource: Resource, schema: Mapping[str, Any], *, has_status: bool, scale: ScalePaths | None = None, preserve: bool = False
     ) -> None:

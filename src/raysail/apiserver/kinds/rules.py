@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 from raysail.api.errors import Cause, bad_request
@@ -15,6 +16,7 @@ from raysail.api.openapi import SchemaNode
 from raysail.api.resources import Resource
 from raysail.apiserver.kinds.form import root, settle
 from raysail.apiserver.schema import DecodeError, decode
+from raysail.apiserver.schema.canonical import Accept, compile_canonical
 from raysail.apiserver.strategy import Decoded, JsonObject, Request
 
 Prepare = Callable[[JsonObject, Request], None]
@@ -68,19 +70,28 @@ class Rules:
 class KindStrategy:
     """The Strategy of a built-in kind."""
 
+    defaults_at_decoding = True
+
     def __init__(self, resource: Resource, definition: str, rules: Rules) -> None:
         self.resource = resource
         self.rules = rules
         self.schema: SchemaNode = root(definition)
+        self.prepares_creation = rules.create is not None or (rules.has_status and not rules.status_at_create)
+
+    @cached_property
+    def _is_canonical(self) -> Accept:
+        return compile_canonical(self.schema)
 
     def decode(self, obj: JsonObject) -> Decoded:
         """As Go's decoder reads it, with defaults. Raises StatusError (BadRequest)."""
-        try:
-            decoded, unknown = decode(self.schema, obj, self.resource.kind)
-        except DecodeError as error:
-            raise bad_request(str(error)) from error
-        settle(self.schema, decoded)
-        return Decoded(decoded, unknown)
+        unknown: list[str] = []
+        if not self._is_canonical(obj):
+            try:
+                obj, unknown = decode(self.schema, obj, self.resource.kind)
+            except DecodeError as error:
+                raise bad_request(str(error)) from error
+        settle(self.schema, obj)
+        return Decoded(obj, unknown)
 
     def default(self, obj: JsonObject) -> None:
         """Defaults, and Go's form of empty values."""

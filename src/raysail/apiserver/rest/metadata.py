@@ -6,7 +6,6 @@ Pure. k8s.io/apimachinery pkg/api/validation/objectmeta.go; k8s.io/apiserver pkg
 from __future__ import annotations
 
 import os
-import uuid
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, Final
@@ -54,15 +53,19 @@ _GENERATIONS: Final = frozenset(
 
 
 _entropy = bytearray()
+# The bits that make sixteen random bytes a UUID of version 4 (RFC 9562).
+_VERSION_AND_VARIANT: Final = 0xF << 76 | 0x3 << 62
+_VERSION_4: Final = 0x4 << 76 | 0x2 << 62
 
 
 def new_uid() -> str:
     """A random UUID. Randomness is fetched for many at once: a system call each would cost more than the rest of a small write."""
     if len(_entropy) < 16:
         _entropy.extend(os.urandom(4096))
-    taken = bytes(_entropy[-16:])
+    number = int.from_bytes(_entropy[-16:]) & ~_VERSION_AND_VARIANT | _VERSION_4
     del _entropy[-16:]
-    return str(uuid.UUID(bytes=taken, version=4))
+    digits = f"{number:032x}"
+    return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
 
 
 def fill_for_create(obj: dict[str, Any], definition: Definition, namespace: str, now: datetime) -> None:
@@ -144,7 +147,7 @@ def finalizer_warnings(metadata: Mapping[str, Any], old: Mapping[str, Any] | Non
 
 def tidy(metadata: dict[str, Any]) -> None:
     """Drops what Go would not write: empty maps, lists and texts."""
-    for key in [key for key, value in metadata.items() if value is None or value == {} or value == [] or value == ""]:
+    for key in [key for key, value in metadata.items() if not value and (value is None or value == {} or value == [] or value == "")]:
         del metadata[key]
 
 

@@ -66,14 +66,14 @@ async def create(call: Call) -> Answer:
     obj, faults = read_object(call)
     report_fields(call, faults)
     prepare_identity(call, obj)
-    data = await store_new(call, obj)
+    data = await store_new(call, obj, defaulted=call.definition.strategy.defaults_at_decoding)
     return forms.object_answer(call, data, HTTPStatus.CREATED)
 
 
-async def store_new(call: Call, obj: dict[str, Any], *, track: bool = True) -> bytes:
+async def store_new(call: Call, obj: dict[str, Any], *, track: bool = True, defaulted: bool = False) -> bytes:
     """A decoded object through creation's rules into the store; gives its JSON text in the request's version.
 
-    `track`: note its creator as the owner of its fields (an apply has done so itself).
+    `track`: note its creator as the owner of its fields (an apply has done so itself). `defaulted`: its defaults are filled in.
     """
     definition, strategy = call.definition, call.definition.strategy
     now = call.shared.now()
@@ -81,18 +81,21 @@ async def store_new(call: Call, obj: dict[str, Any], *, track: bool = True) -> b
     call.warnings += metadata.deduplicate_owners(obj["metadata"])
     name = obj["metadata"].get("name", "")
     request = call.request()
-    strategy.default(obj)
+    if not defaulted:
+        strategy.default(obj)
     if track:
         call.shared.ownership.track(call, None, obj)
+    admission = call.shared.admission
     operation = operation_of(call, "create", obj, None, name=name)
-    call.shared.admission.admit(operation)
+    admission.admit(operation)
     strategy.prepare_for_create(obj, request)
-    strategy.default(obj)  # what admission put in may have defaults of its own
+    if strategy.prepares_creation or admission.may_change(definition.resource):
+        strategy.default(obj)  # what was put in may have defaults of its own
     metadata.tidy(obj["metadata"])
     causes = [*strategy.validate(obj, request), *metadata.faults(obj, definition)]
     if causes:
         raise refused(definition, obj, causes)
-    call.shared.admission.validate(operation)
+    admission.validate(operation)
     call.warnings += strategy.warnings(obj)
     if definition.custom:
         call.warnings += metadata.finalizer_warnings(obj["metadata"], None)

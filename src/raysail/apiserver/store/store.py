@@ -70,8 +70,7 @@ class Store:
         self._settings = settings
         self._loop = asyncio.get_running_loop()
         self._collections: dict[str, Collection] = {}
-        self._staged: dict[tuple[str, str], Record | None] = {}
-        self._staged_revisions: dict[tuple[str, str], int] = {}
+        self._staged: dict[str, dict[str, Change]] = {}
         self._pending: dict[int, _Pending] = {}
         self._outbox: list[Row] = []
         self._committing = False
@@ -141,20 +140,20 @@ class Store:
 
     def latest(self, collection: str, key: str) -> Record | None:
         """One object as the next write will find it. Raises StatusError when its record is damaged."""
-        place = (collection, key)
-        if place in self._staged:
-            return self._staged[place]
+        staged = self._staged.get(collection)
+        if staged and (change := staged.get(key)) is not None:
+            return change.new
         return self.get(collection, key)
 
     def latest_scan(self, collection: str, namespace: str = "") -> list[Record]:
         """All objects as the next write will find them, in no particular order."""
         found = {record.key: record for record in self.collection(collection).scan(namespace)}
-        for (name, key), record in self._staged.items():
-            if name == collection and within([key], namespace):
-                if record is None:
+        for key, change in self._staged.get(collection, {}).items():
+            if within([key], namespace):
+                if change.new is None:
                     found.pop(key, None)
                 else:
-                    found[key] = record
+                    found[key] = change.new
         return list(found.values())
 
     def put(self, collection: str, key: str, encode: Callable[[str], bytes]) -> asyncio.Future[Change]:
@@ -176,12 +175,14 @@ class Store:
         revision = self._next_revision
         data = encode(str(revision))
         self._next_revision += 1
-        place = (collection, key)
-        old = self._staged[place] if place in self._staged else self.collection(collection).records.get(key)
+        staged = self._staged.get(collection)
+        if staged is None:
+            staged = self._staged[collection] = {}
+        before = staged.get(key)
+        old = before.new if before is not None else self.collection(collection).records.get(key)
         record = Record(key, revision, data)
         change = Change(collection, key, revision, old, None if deleted else record, record)
-        self._staged[place] = change.new
-        self._staged_revisions[place] = revision
+        staged[key] = change
         done: asyncio.Future[Change] = self._loop.create_future()
         self._pending[revision] = _Pending(change, done)
         self._outbox.append((revision, collection, key, int(deleted), data, checksum(collection, key, data)))
@@ -264,9 +265,9 @@ class Store:
         for row in batch:
             pending = self._pending.pop(row[0])
             change = pending.change
-            place = (change.collection, change.key)
-            if self._staged_revisions.get(place) == change.revision:
-                del self._staged[place], self._staged_revisions[place]
+            staged = self._staged[change.collection]
+            if staged.get(change.key) is change:
+                del staged[change.key]
             collection = self.collection(change.collection)
             if change.new is None:
                 collection.remove(change.key)
@@ -293,7 +294,6 @@ class Store:
         waiting = [*batch, *self._outbox]
         self._outbox.clear()
         self._staged.clear()
-        self._staged_revisions.clear()
         self._committing = False
         for row in waiting:
             pending = self._pending.pop(row[0])

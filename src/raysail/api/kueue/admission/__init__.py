@@ -4,7 +4,7 @@
 The embedded API calls them in process, `raysail operator` serves them as webhooks; neither needs a controller to be alive.
 """
 
-from raysail.api.kueue.admission.review import Verdict, mutate, review
+from raysail.api.kueue.admission.review import Verdict, concerns, mutate, review
 from raysail.api.kueue.admission.settings import DEFAULT_GATES, FRAMEWORKS, MANAGED_NAMESPACES, SERVED_FRAMEWORKS, AdmissionSettings
 from raysail.api.kueue.admission.surroundings import Lookup, Surroundings
 
@@ -17,6 +17,7 @@ __all__ = [
     "Lookup",
     "Surroundings",
     "Verdict",
+    "concerns",
     "mutate",
     "review",
 ]

@@ -51,6 +51,11 @@ def denied(webhook: str, text: str) -> StatusError:
     return StatusError("Forbidden", f'admission webhook "{webhook}" denied the request: {text}')
 
 
+def concerns(resource: Resource) -> bool:
+    """Whether there are webhooks for such objects, whatever the settings."""
+    return resource.group == GROUP or (resource.group, resource.kind) in BY_GROUP_KIND
+
+
 def mutate(
     resource: Resource,
     obj: dict[str, Any],
