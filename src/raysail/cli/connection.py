@@ -95,14 +95,16 @@ class Api:
         applied: JsonObject = self.request("PATCH", path, body, params=params, headers={"Content-Type": "application/apply-patch+yaml"})
         return applied
 
-    def merge(self, path: str, patch: JsonObject) -> JsonObject:
+    def merge(self, path: str, patch: JsonObject, *, dry_run: bool = False) -> JsonObject:
         """Merge patch."""
-        patched: JsonObject = self.request("PATCH", path, patch, headers={"Content-Type": "application/merge-patch+json"})
+        params = {"dryRun": "All"} if dry_run else {}
+        patched: JsonObject = self.request("PATCH", path, patch, params=params, headers={"Content-Type": "application/merge-patch+json"})
         return patched
 
-    def delete(self, path: str, propagation: str = "Background") -> JsonObject:
+    def delete(self, path: str, propagation: str = "Background", *, dry_run: bool = False) -> JsonObject:
         """DELETE."""
-        deleted: JsonObject = self.request("DELETE", path, {"propagationPolicy": propagation})
+        options = {"propagationPolicy": propagation} | ({"dryRun": ["All"]} if dry_run else {})
+        deleted: JsonObject = self.request("DELETE", path, options)
         return deleted
 
     def _connect(self, timeout_seconds: float | None) -> _UnixConnection:

@@ -46,7 +46,7 @@ def list_jobs(namespace: str, all_namespaces: bool) -> None:
 def stop(name: str, namespace: str, drain: bool) -> None:
     """Stop a job (NAME), or hold a queue (localqueue/NAME, clusterqueue/NAME): what waits in it stays waiting.
 
-    A stopped job is deleted with its cluster; its log is kept. A held queue goes on with `raysail kubectl patch ... stopPolicy: None`.
+    A stopped job is deleted with its cluster; its log is kept. A held queue goes on with `raysail resume`.
     """
     api = Api()
     kind, slash, bare = name.partition("/")

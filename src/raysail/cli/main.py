@@ -20,23 +20,26 @@ COMMANDS: Final[dict[str, tuple[str, str, str]]] = {
     "status": ("lifecycle", "status", "What runs, and where."),
     "doctor": ("doctor", "doctor", "What this machine can enforce, and what is lost without it."),
     "submit": ("submit", "submit", "Run a program as a queued Ray job."),
-    "list": ("jobs", "list_jobs", "My jobs."),
-    "stop": ("jobs", "stop", "Stop a job, or hold a queue."),
+    "list": ("queues.listing", "list_", "My jobs; or queues, flavors, Workloads, a job's Pods."),
+    "stop": ("queues.stopping", "stop", "Stop a job; or hold a queue or a Workload."),
+    "resume": ("queues.stopping", "resume", "Let a held queue or a stopped Workload go on."),
     "logs": ("logs", "logs", "A job's or Pod's output, also after its cluster is gone."),
     "queue": ("queue", "queue", "Pending and running, in order."),
     "why": ("queue", "why", "Why a job is pending, and what would help."),
     "dashboard": ("connect", "dashboard", "A local address for a cluster's Ray dashboard."),
     "connect": ("connect", "connect", "A local address for ray.init('ray://...')."),
+    "create": ("queues.creating", "create", "Create a ClusterQueue, LocalQueue or ResourceFlavor."),
     "apply": ("objects", "apply", "Create or change objects from YAML."),
     "get": ("objects", "get", "Show objects."),
     "describe": ("objects", "describe", "Show objects in detail, with their events."),
-    "delete": ("objects", "delete", "Delete objects."),
+    "delete": ("queues.deleting", "delete", "Delete objects; a Workload goes with its job."),
     "events": ("objects", "events", "What happened lately."),
     "kubectl": ("kubectl", "kubectl", "Run kubectl against this instance."),
     "kubeconfig": ("kubectl", "kubeconfig", "Print the path of the kubeconfig."),
     "apiserver": ("processes", "apiserver", "Run the API process alone."),
     "operator": ("processes", "operator", "Run the controllers alone, against any Kubernetes API."),
     "node": ("processes", "node", "Run the node agent alone."),
+    "completion": ("completion", "completion", "Print the completion script of a shell."),
     "version": ("lifecycle", "version", "Print the version."),
 }
 
@@ -77,7 +80,7 @@ class LazyGroup(click.Group):
 @click.command(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
 @click.version_option(__version__, message="raysail %(version)s")
 def cli() -> None:
-    r"""The control plane for Ray: queue it, run it, see it.
+    """The control plane for Ray: queue it, run it, see it.
 
     \b
       raysail up                          start on this machine
@@ -86,8 +89,8 @@ def cli() -> None:
       raysail why NAME                    why it waits
 
     RAYSAIL_HOME names the state directory (default ~/.raysail); several instances may run side by side.
-    Completion: eval "$(_RAYSAIL_COMPLETE=bash_source raysail)" (or zsh_source, fish_source).
-    """
+    Completion: eval "$(raysail completion bash)" (or zsh, fish).
+    """  # noqa: D301 - click wants the character
 
 
 def main() -> None:
@@ -97,7 +100,7 @@ def main() -> None:
 
     try:
         # Outside of its standalone mode click gives back the code of an Exit.
-        code = cli.main(standalone_mode=False)
+        code = cli.main(prog_name="raysail", standalone_mode=False)
         sys.exit(code if isinstance(code, int) else 0)
     except click.Abort:
         sys.exit(130)

@@ -112,7 +112,7 @@ def get(what: tuple[str, ...], namespace: str, all_namespaces: bool, selector: s
     for index, (resource, names) in enumerate(found):
         scope = None if all_namespaces or not resource.namespaced else namespace
         try:
-            _print_kind(api, resource, names, scope, selector, output, no_headers, prefix=len(found) > 1, first=index == 0)
+            print_kind(api, resource, names, scope, selector, output, no_headers, prefix=len(found) > 1, first=index == 0)
         except StatusError as error:
             missing += 1
             click.echo(f"Error from server ({error.reason}): {error.message}", err=True)
@@ -122,7 +122,7 @@ def get(what: tuple[str, ...], namespace: str, all_namespaces: bool, selector: s
         raise click.exceptions.Exit(1)
 
 
-def _print_kind(
+def print_kind(
     api: Api,
     resource: Resource,
     names: Sequence[str],
@@ -133,9 +133,11 @@ def _print_kind(
     *,
     prefix: bool,
     first: bool,
+    field_selector: str = "",
 ) -> None:
+    """Objects of one kind, by name or all that the selectors take."""
     paths = [resource.path(scope, name) for name in names] or [resource.path(scope)]
-    params = {"labelSelector": selector} if selector and not names else {}
+    params = {key: value for key, value in (("labelSelector", selector), ("fieldSelector", field_selector)) if value and not names}
     if output in ("table", "wide"):
         answers = [api.request("GET", path, params=params, headers={"Accept": _TABLE}) for path in paths]
         columns = [c for c in answers[0]["columnDefinitions"] if output == "wide" or c.get("priority", 0) == 0]
@@ -193,7 +195,7 @@ def _watch(api: Api, resource: Resource, names: Sequence[str], scope: str | None
             click.echo(f"{name}   deleted")
         else:
             try:
-                _print_kind(api, resource, [name], obj["metadata"].get("namespace"), "", output, True, prefix=False, first=True)
+                print_kind(api, resource, [name], obj["metadata"].get("namespace"), "", output, True, prefix=False, first=True)
             except StatusError as error:
                 if not is_not_found(error):  # gone again meanwhile: its DELETED event follows
                     raise

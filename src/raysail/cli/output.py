@@ -29,9 +29,9 @@ def colour_wanted() -> bool:
     return sys.stdout.isatty() and "NO_COLOR" not in os.environ
 
 
-def table(headers: Sequence[str], rows: Sequence[Sequence[object]], *, no_headers: bool = False) -> str:
-    """Columns as kubectl prints them: left aligned, three spaces apart."""
-    texts = [[_cell(value) for value in row] for row in rows]
+def table(headers: Sequence[str], rows: Sequence[Sequence[object]], *, no_headers: bool = False, blank: str = "<none>") -> str:
+    """Columns as kubectl prints them: left aligned, three spaces apart; `blank` stands where there is nothing."""
+    texts = [[blank if value is None or value == "" else str(value) for value in row] for row in rows]
     lines = texts if no_headers else [list(headers), *texts]
     widths = [max((len(line[column]) for line in lines), default=0) for column in range(len(headers))]
     styled = []
@@ -41,10 +41,6 @@ def table(headers: Sequence[str], rows: Sequence[Sequence[object]], *, no_header
             padded = [click.style(text, fg=_COLOURS[text.strip()]) if text.strip() in _COLOURS else text for text in padded]
         styled.append("   ".join(padded).rstrip())
     return "\n".join(styled)
-
-
-def _cell(value: object) -> str:
-    return "<none>" if value is None or value == "" else str(value)
 
 
 def yaml_text(document: Any) -> str:
