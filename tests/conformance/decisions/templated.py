@@ -3,12 +3,26 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 from collections.abc import Callable
 from typing import Any
 
+import msgspec
+
+from raysail.api.kueue.admission import mutate
+from raysail.api.kueue.names import MULTIKUEUE_CONTROLLER
 from raysail.api.meta import ObjectMeta
-from raysail.api.resources import NAMESPACES, RESOURCE_FLAVORS, WORKLOADS
+from raysail.api.resources import (
+    ADMISSION_CHECKS,
+    CLUSTER_QUEUES,
+    LOCAL_QUEUES,
+    NAMESPACES,
+    RESOURCE_FLAVORS,
+    WORKLOADS,
+    Resource,
+)
 from raysail.api.scheduling import PriorityClass
+from raysail.api.trainer import CLUSTER_TRAINING_RUNTIMES, TRAINING_RUNTIMES
 from raysail.queue.jobs import KINDS
 from raysail.queue.jobs.gates import JobGates
 from raysail.queue.jobs.kind import Job
@@ -18,6 +32,8 @@ from raysail.queue.jobs.workloads import pod_sets_of, priority_of
 from raysail.queue.podset import PodSetConflictError, PodSetInfo
 from tests.conformance.decisions.corpus import Case, Json, differences, plain, view
 from tests.conformance.decisions.reconcile import Scene, comparable, compare_error, compare_events, settings_of
+from tests.conformance.decisions.webhooks import World, compare_causes, reviewed, wanted_errors
+from tests.conformance.decisions.webhooks import settings_of as admission_settings
 
 Runner = Callable[[Case], list[str]]
 _JOBS = ("job", "jobSet", "trainJob")
@@ -133,6 +149,7 @@ def reconciler(framework: str) -> Runner:
         scene.put(kind.resource, [job])
         scene.put(NAMESPACES, [case.fixtures["testNamespace"]])
         scene.put(RESOURCE_FLAVORS, [{"metadata": {"name": "default"}, "spec": {}}])
+        scene.put(CLUSTER_TRAINING_RUNTIMES, [case.fixtures.get("testCtr")])
         scene.put_any(case.given.get("priorityClasses"))
         scene.put_workloads(case.given.get("workloads"), job, kind)
         key = job["metadata"]["namespace"], job["metadata"]["name"]
@@ -149,6 +166,57 @@ def reconciler(framework: str) -> Runner:
     return run
 
 
+def train_job(case: Case) -> Job:
+    """With its runtime as companion."""
+    return msgspec.structs.replace(view(job_of(case), Job), companion=view(case.fixtures.get("testCtr") or {}, Job))
+
+
+def train_job_starts(case: Case) -> list[str]:
+    job = train_job(case)
+    try:
+        step = KINDS[TRAIN_JOB].start(job, infos_of(case))
+    except PodSetConflictError as error:
+        return [] if case.want.get("wantErr") else [f"refused: {error}"]
+    if case.want.get("wantErr"):
+        return ["it starts"]
+    return differences(plain({**job_of(case), "spec": step.spec}), plain(case.want.get("wantTrainJob") or {}))
+
+
+def train_job_restores(case: Case) -> list[str]:
+    given = job_of(case)
+    given.setdefault("spec", {})["suspend"] = False
+    steps = KINDS[TRAIN_JOB].stop(view(given, Job), infos_of(case))
+    wanted = copy.deepcopy(case.want.get("wantTrainJob") or {})
+    wanted.setdefault("spec", {})["suspend"] = True
+    return differences(plain(steps[-1].spec), plain(wanted["spec"]))
+
+
+def train_job_default(case: Case) -> list[str]:
+    """The corpus wraps the objects around this table; `with...` says which of them are there."""
+    around = {kind: obj for wrapped in case.fixtures.values() for kind, obj in wrapped.items()}
+    objects: list[tuple[Resource, Json]] = [(NAMESPACES, around["Namespace"])]
+    queue, local = copy.deepcopy(around["ClusterQueue"]), copy.deepcopy(around["LocalQueue"])
+    if case.given.get("withMultiKueueAdmissionCheck"):
+        queue["spec"]["admissionChecksStrategy"] = {"admissionChecks": [{"name": "check"}]}
+        objects.append((ADMISSION_CHECKS, {"metadata": {"name": "check"}, "spec": {"controllerName": MULTIKUEUE_CONTROLLER}}))
+    objects += [(CLUSTER_QUEUES, queue), (LOCAL_QUEUES, local)]
+    obj = copy.deepcopy(case.given["trainJob"])
+    settings = admission_settings(case, manage_all=bool(case.given.get("manageJobsWithoutQueueName")), frameworks={TRAIN_JOB})
+    world = World(objects, default_queue=bool(case.given.get("withDefaultLocalQueue")))
+    mutate(KINDS[TRAIN_JOB].resource, obj, None, "CREATE", world, settings)
+    return differences(plain(obj), plain(case.want.get("wantTrainJob") or {}))
+
+
+def train_job_creation(case: Case) -> list[str]:
+    runtimes = [(CLUSTER_TRAINING_RUNTIMES, case.given[name]) for name in ("clusterTrainingRuntime",) if case.given.get(name)]
+    runtimes += [(TRAINING_RUNTIMES, case.given[name]) for name in ("trainingRuntime",) if case.given.get(name)]
+    settings = admission_settings(case)
+    if not case.given.get("topologyAwareScheduling", True):
+        settings = dataclasses.replace(settings, gates={**settings.gates, "TopologyAwareScheduling": False})
+    found, _ = reviewed(KINDS[TRAIN_JOB].resource, case.given["trainJob"], None, case, world=World(runtimes), settings=settings)
+    return compare_causes(found, wanted_errors(case, "wantErr"), details=True)
+
+
 def _essence(workload: Json) -> Any:
     """A Workload without its metadata, priority and templates."""
     kept = copy.deepcopy(workload)
@@ -158,6 +226,7 @@ def _essence(workload: Json) -> Any:
     return comparable(kept, without=("metadata",))
 
 
+TRAIN_JOB = "trainer.kubeflow.org/trainjob"
 MPI = "kubeflow.org/mpijob"
 PYTORCH = "kubeflow.org/pytorchjob"
 JOB_SET = "jobset.x-k8s.io/jobset"
@@ -175,6 +244,13 @@ RUNNERS: dict[str, dict[str, Runner]] = {
         "TestReclaimablePods": reclaimable(JOB_SET),
         "TestReconciler": reconciler(JOB_SET),
         "TestRestorePodSetsInfo": restores(JOB_SET),
+    },
+    "jobs-trainjob": {
+        "TestDefault": train_job_default,
+        "TestReconciler": reconciler(TRAIN_JOB),
+        "TestRestorePodSetsInfo": train_job_restores,
+        "TestRunWithPodsetsInfo": train_job_starts,
+        "TestValidateCreate": train_job_creation,
     },
     "jobs-pytorchjob": {
         "TestOrderedReplicaTypes": order(PYTORCH),

@@ -24,7 +24,6 @@ from raysail.api.kueue.admission.jobkinds import (
     RAY_JOB,
     RAY_SERVICE,
     STATEFUL_SET,
-    TRAIN_JOB,
     TRAINING_JOBS,
     JobKind,
 )
@@ -501,7 +500,6 @@ RUNNERS: dict[str, dict[str, Callable[[Case], list[str]]]] = {
     "jobs-mpijob": job_group(MPI_JOB, "mpiJob"),
     "jobs-pytorchjob": {"TestValidate": creates(TRAINING_JOBS[0], "job")},
     "jobs-appwrapper": job_group(APP_WRAPPER, "job"),
-    "jobs-trainjob": {"TestValidateCreate": creates(TRAIN_JOB, "trainJob")},
     "controller-jobframework": {
         "TestValidateJobOnCreate": framework_create,
         "TestValidateJobOnUpdate": framework_update,

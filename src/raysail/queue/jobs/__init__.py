@@ -15,6 +15,7 @@ from raysail.queue.jobs.ray_service import RayServiceKind
 from raysail.queue.jobs.reconciler import JobReconciler
 from raysail.queue.jobs.serving import ServingReconciler
 from raysail.queue.jobs.stateful_set import StatefulSetKind, StatefulSetReconciler
+from raysail.queue.jobs.train_job import TrainJobKind, TrainJobReconciler
 from raysail.queue.jobs.training import TRAINING_KINDS
 
 KINDS: Final[Mapping[str, JobKind]] = {
@@ -26,6 +27,7 @@ KINDS: Final[Mapping[str, JobKind]] = {
         RayServiceKind(),
         JobSetKind(),
         *TRAINING_KINDS,
+        TrainJobKind(),
         AppWrapperKind(),
         PodKind(),
         StatefulSetKind(),
@@ -34,6 +36,7 @@ KINDS: Final[Mapping[str, JobKind]] = {
 }
 
 RECONCILERS: Final[Mapping[str, type[JobReconciler] | type[ServingReconciler]]] = {
+    TrainJobKind.framework: TrainJobReconciler,
     PodKind.framework: PodReconciler,
     StatefulSetKind.framework: StatefulSetReconciler,
     LeaderWorkerSetKind.framework: LeaderWorkerSetReconciler,

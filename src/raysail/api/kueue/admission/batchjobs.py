@@ -8,13 +8,13 @@ from typing import Any, Final
 from raysail.api import causes
 from raysail.api.errors import Cause
 from raysail.api.go_parse import parse_bool, parse_int
-from raysail.api.kueue.admission.jobkinds import BATCH_JOB, JOB_SET, MPI_JOB, JobKind
+from raysail.api.kueue.admission.jobkinds import BATCH_JOB, JOB_SET, MPI_JOB, TRAIN_JOB, JobKind
 from raysail.api.kueue.admission.jobs import job_create_causes, job_update_causes
 from raysail.api.kueue.admission.podsets import batch_job_pod_count, pod_sets
 from raysail.api.kueue.admission.quotas import IMMUTABLE
 from raysail.api.kueue.admission.settings import AdmissionSettings
-from raysail.api.kueue.admission.surroundings import Surroundings, annotations_of
-from raysail.api.kueue.admission.topology import grouping_causes, slice_size_causes, topology_causes
+from raysail.api.kueue.admission.surroundings import Surroundings, annotations_of, metadata_of
+from raysail.api.kueue.admission.topology import PodSetSource, grouping_causes, slice_size_causes, topology_causes
 from raysail.api.kueue.admission.workloads import is_elastic
 from raysail.api.kueue.names import (
     JOB_COMPLETIONS_EQUAL_PARALLELISM_ANNOTATION,
@@ -22,10 +22,14 @@ from raysail.api.kueue.names import (
     POD_SET_PREFERRED_TOPOLOGY_ANNOTATION,
     POD_SET_REQUIRED_TOPOLOGY_ANNOTATION,
 )
+from raysail.api.trainer import replicated_jobs, runtime_of
 
 Json = Mapping[str, Any]
 _MIN_FIELD: Final = f"metadata.annotations[{JOB_MIN_PARALLELISM_ANNOTATION}]"
 _SYNC_FIELD: Final = f"metadata.annotations[{JOB_COMPLETIONS_EQUAL_PARALLELISM_ANNOTATION}]"
+_WHERE_TRAIN_JOBS_SAY_IT: Final = (
+    '. Adjust either the "TrainJob.spec.runtimePatches" or the "TrainingRuntime.Template" annotations for the corresponding Job'
+)
 _TEMPLATE: Final = "spec.template.metadata"
 
 
@@ -57,9 +61,11 @@ def other_job_causes(job: Json, old: Json | None, kind: JobKind, world: Surround
         changes = job_update_causes(job, old, kind, world, suspended=suspended, was_suspended=was_suspended)
     places: list[Cause] = []
     if settings.enabled("TopologyAwareScheduling"):
-        sources = pod_sets(job, kind)
+        sources = _sources_of_train_job(job, world) if kind is TRAIN_JOB else pod_sets(job, kind)
         for source in sources:
             places += topology_causes(source.path, source.metadata, settings) + slice_size_causes(source)
+        if kind is TRAIN_JOB:
+            places = [Cause(cause.reason, f"{cause.message}{_WHERE_TRAIN_JOBS_SAY_IT}", cause.field) for cause in places]
         if kind in (JOB_SET, MPI_JOB):
             places += grouping_causes(sources)
     if kind in (JOB_SET, MPI_JOB) or old is None:
@@ -67,6 +73,21 @@ def other_job_causes(job: Json, old: Json | None, kind: JobKind, world: Surround
     else:  # the shared webhook does not look at the whole job again
         found = changes + places
     return sorted(found, key=lambda cause: cause.field) if kind is MPI_JOB else found
+
+
+def _sources_of_train_job(job: Json, world: Surroundings) -> list[PodSetSource]:
+    """Those of its runtime; none where that is not there yet (the queue's controller says so then)."""
+    resource, name = runtime_of(job)
+    runtime = world.lookup(resource, metadata_of(job).get("namespace", "") if resource.namespaced else "", name)
+    found = []
+    for replicated in replicated_jobs(job, runtime) if runtime is not None else ():
+        spec = (replicated.get("template") or {}).get("spec") or {}
+        parallelism = _or_one(spec.get("parallelism"))
+        completions = spec.get("completions")
+        count = _or_one(replicated.get("replicas")) * (parallelism if completions is None else min(parallelism, completions))
+        metadata = (spec.get("template") or {}).get("metadata") or {}
+        found.append(PodSetSource(replicated.get("name", ""), count, metadata, f"job[{replicated.get('name', '')}]"))
+    return found
 
 
 def _minimum_causes(job: Json, settings: AdmissionSettings) -> list[Cause]:

@@ -43,6 +43,7 @@ SERVED_FRAMEWORKS: Final = frozenset(
         "kubeflow.org/tfjob",
         "kubeflow.org/xgboostjob",
         "kubeflow.org/jaxjob",
+        "trainer.kubeflow.org/trainjob",
         "workload.codeflare.dev/appwrapper",
         "pod",
         "deployment",
