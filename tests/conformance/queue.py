@@ -84,7 +84,7 @@ async def operator(
     command += [*flags, "--metrics-addr", f"127.0.0.1:{metrics_port}"]
     with (api.folder / f"operator-{name}.log").open("ab") as log:
         process = await asyncio.create_subprocess_exec(
-            *command, env={**os.environ, "PYTHONPATH": str(ROOT)}, cwd=ROOT, stdout=log, stderr=log
+            *command, env={**os.environ, "PYTHONPATH": f"{ROOT / 'src'}{os.pathsep}{ROOT}"}, cwd=ROOT, stdout=log, stderr=log
         )
     try:
         yield
