@@ -13,6 +13,7 @@ from raysail.api.resources import PODS, WORKLOADS, Resource
 from raysail.queue.cache import QueueCache
 from raysail.queue.jobs import KINDS
 from raysail.queue.jobs.batch_job import BatchJob
+from raysail.queue.jobs.elastic_pods import may_ungate
 from raysail.queue.jobs.elastic_ungater import ElasticJobUngater
 from raysail.queue.jobs.gates import JobGates
 from raysail.queue.jobs.kind import Job, JsonObject
@@ -178,6 +179,13 @@ async def _ungate(case: Case) -> list[str]:
     return compare_objects(bench.client.of(PODS), wanted if wanted is not None else case.want.get("wantPods"), "pods")
 
 
+def should_ungate(case: Case) -> list[str]:
+    given = case.given.get("args") or case.given
+    workload = given.get("workload") or given.get("wl") or {}
+    found = may_ungate(view({"metadata": {}, **workload}, Workload), JobGates.of(settings_of(case)))
+    return differences(found, bool(case.want.get("want")), "ungate")
+
+
 def _labelled(pod: Json) -> Json:
     """The tables leave the pod set's label out where it is `main`."""
     labelled = copy.deepcopy(pod)
@@ -196,5 +204,5 @@ RUNNERS = {
         "TestReplacedWorkloadSlice": replaced,
         "TestScaledDown": scaled,
     },
-    "controller-elasticjobs": {"TestReconcile": ungate},
+    "controller-elasticjobs": {"TestReconcile": ungate, "TestShouldUngate": should_ungate},
 }

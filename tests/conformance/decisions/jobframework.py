@@ -149,6 +149,8 @@ def _longest(case: Case) -> int:
 
 
 def name_with_extra(case: Case) -> list[str]:
+    if "ownerName" not in case.given:
+        return names_differ(case)
     given, gvk = case.given, case.given["ownerGVK"]
     found = workload_name(
         gvk["Kind"], gvk.get("Group", ""), given["ownerName"], given["ownerUID"], given.get("extra", ""), longest=_longest(case)
@@ -161,7 +163,14 @@ def name_with_extra(case: Case) -> list[str]:
 def names_differ(case: Case) -> list[str]:
     given, gvk = case.given, case.fixtures["gvk"]
     one, other = (
-        workload_name(gvk["Kind"], gvk["Group"], given[f"ownerName{n}"], given[f"uid{n}"], str(given[f"generation{n}"])) for n in (1, 2)
+        workload_name(
+            gvk["Kind"],
+            gvk["Group"],
+            given.get(f"ownerName{n}", "job"),
+            given.get(f"uid{n}", "uid"),
+            str(given.get(f"generation{n}", given.get(f"extra{n}", ""))),
+        )
+        for n in (1, 2)
     )
     return differences(one == other, bool(case.want.get("wantEqual")), "equal")
 

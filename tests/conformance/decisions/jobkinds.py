@@ -105,7 +105,7 @@ def restored(kind: JobKind, field: str) -> Any:
     """Whether stopping puts something back in the templates."""
 
     def run(case: Case) -> list[str]:
-        obj = copy.deepcopy(case.given[field])
+        obj = copy.deepcopy(case.given.get(field) or case.given.get("job") or {"spec": case.given.get("rayClusterSpec")})
         kind_spec = obj["spec"]["rayClusterConfig"] if kind is RAY_SERVICE else obj["spec"]
         kind_spec["suspend"] = False
         job = job_of(obj)

@@ -101,6 +101,10 @@ class BatchJob(JobKind):
             steps.append(Step(spec, annotations={names.STOPPING_ANNOTATION: None}))
         return steps
 
+    def suspend(self, job: Job) -> list[Step]:
+        """One write: its template stays as its owner made it."""
+        return [] if self.suspended(job) else [Step({**job.spec, "suspend": True})]
+
 
 def _count(job: Job) -> int:
     parallelism = int(job.spec.get("parallelism", 1))

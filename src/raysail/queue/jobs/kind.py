@@ -161,6 +161,10 @@ class JobKind:
         """Suspended, templates restored (no infos: left as they are). Empty where it is stopped already."""
         raise NotImplementedError
 
+    def suspend(self, job: Job) -> list[Step]:
+        """Suspended and nothing else: what is done to a job that follows another."""
+        return self.stop(job, ())
+
 
 def check_length(infos: Sequence[PodSetInfo], expected: int) -> None:
     """Raises PodSetConflictError where the admission does not have as many pod sets as the job."""

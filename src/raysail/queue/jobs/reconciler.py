@@ -191,7 +191,7 @@ class JobReconciler(WorkloadUpkeep):
         else:
             suspend = not is_admitted(current)
         if suspend:
-            for step in self.kind.stop(job, ()):
+            for step in self.kind.suspend(job):
                 written = await self._apply(job, step)
                 if written is None:
                     return

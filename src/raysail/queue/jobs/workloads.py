@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
@@ -22,6 +22,8 @@ from raysail.queue.jobs.kind import Job, JobKind, JsonObject
 from raysail.queue.podset import MissingFlavorError, PodSetConflictError, equal_pod_sets, infos_of_admission, inject
 from raysail.queue.workload import has_reservation, is_admitted
 from raysail.queue.world import Flavor
+
+_MAX_INT32: Final = 2**31 - 1
 
 
 def name_for(kind: JobKind, job: Job, gates: JobGates = DEFAULT_GATES) -> str:
@@ -55,7 +57,7 @@ def _last_of_each(variables: list[JsonObject]) -> list[JsonObject]:
 def maximum_execution_time(job: Job) -> int | None:
     """The label max-exec-time-seconds, where it is a positive number."""
     text = job.labels.get(names.MAX_EXEC_TIME_SECONDS_LABEL, "")
-    return int(text) if text.isascii() and text.isdigit() and int(text) > 0 else None
+    return int(text) if text.isascii() and text.isdigit() and 0 < int(text) <= _MAX_INT32 else None
 
 
 def prebuilt_name(job: Job, gates: JobGates = DEFAULT_GATES) -> str:
