@@ -30,10 +30,12 @@ from raysail.api.resources import (
 )
 from raysail.kube.manager import Manager
 from raysail.queue.activity import Activity, Check, Surroundings, activity_of
-from raysail.queue.pending import Pending
+from raysail.queue.pending import Pending, local_key
 from raysail.queue.requests import summarize_limits
 from raysail.queue.settings import QueueSettings
 from raysail.queue.topology.profile import Profile
+from raysail.queue.usage_ledger import UsageLedger
+from raysail.queue.usage_tracking import UsageTracking
 from raysail.queue.waking import wake_tree
 from raysail.queue.workload import WorkloadInfo, counts_as_usage, has_reservation, is_active, is_finished, may_be_queued, priority_changed
 from raysail.queue.world import ClusterQueue as QueueNode
@@ -70,7 +72,16 @@ class QueueCache:
         self.settings = settings
         self.clock = manager.clock
         self.world = World()
-        self.pending = Pending()
+        self.pending = Pending(
+            keep_scan=settings.gate("FlavorFungibilityPreserveScanProgress", True),
+            concurrent_admission=settings.gate("ConcurrentAdmission", False),
+        )
+        rules = settings.admission_fair_sharing if settings.gate("AdmissionFairSharing", True) else None
+        self.usage: UsageTracking | None = None
+        """What LocalQueues used, where admission fair sharing is on."""
+        if rules is not None:
+            self.world.ledger = UsageLedger(rules)
+            self.usage = UsageTracking(self.world, self.pending, self.world.ledger, manager.clock)
         self.changed = asyncio.Event()
         self.activities: dict[str, Activity] = {}
         self.assumed: dict[str, str] = {}
@@ -107,6 +118,9 @@ class QueueCache:
         self.cluster_queues.on_change(self._cluster_queue_changed)
         self.local_queues.on_change(self._local_queue_changed)
         self.workloads.on_change(self._workload_changed)
+        if self.usage is not None:  # after the others: it looks at a world that is current
+            self.local_queues.on_change(self.usage.local_queue_changed)
+            self.workloads.on_change(self.usage.workload_changed)
 
     # what is to be planned
 
@@ -147,6 +161,7 @@ class QueueCache:
             self.world.limits.get(obj.metadata.namespace),
             self._overheads,
             order_by_eviction=waiting is None or waiting.requeuing.timestamp == "Eviction",
+            by_priority=self.settings.gate("PrioritySortingWithinCohort", True),
             priority_boost=self.settings.gate("PriorityBoost", False),
         )
 
@@ -160,6 +175,8 @@ class QueueCache:
         self.assumed.pop(key, None)
         removed = self.world.remove_workload(key)
         if removed is not None:
+            if self.world.ledger is not None:
+                self.world.ledger.forgive(local_key(removed), key)
             self.wake(removed.cluster_queue)
         namespace, _, name = key.partition("/")
         current = self.workloads.get(namespace, name)
@@ -262,6 +279,8 @@ class QueueCache:
             return
         queue = self.world.set_cluster_queue(new)
         self.pending.queue(queue.name, queue.strategy)
+        if self.usage is not None:
+            self.usage.queue_changed(queue)
         self._judge(queue.name)
         for workload in self.workloads.by_index("holder", queue.name):
             key = f"{workload.metadata.namespace}/{workload.metadata.name}"

@@ -332,7 +332,7 @@ def _topology_use(scene: Scene, given: Any, wanted: Any) -> list[str]:
                 capacity, free = topology.capacity[leaf], topology.free[leaf]
                 used = {resource: amount - free.get(resource, 0) for resource, amount in capacity.items()}
                 found.setdefault(flavor, {})[domain] = used
-    return differences(plain(found), plain(wanted), "topology")
+    return differences(plain(found), plain(wanted or {}), "topology")
 
 
 def snapshot(case: Case) -> list[str]:

@@ -107,12 +107,17 @@ class LocalQueueController:
         pending = self.cache.pending.counts.get(local, 0)
         tally = self.cache.world.local_tallies.get(local, Tally())
 
+        usage = self.cache.usage if activity.active else None
+        sampled, next_sample = usage.sample(obj) if usage is not None else (False, None)
+
         def change(current: LocalQueue, status: dict[str, Any]) -> bool:
             local_queue_status(status, tally, queue, pending, activity, self.clock.now(), current.metadata.generation)
+            if usage is not None and sampled:
+                usage.write(current, status)
             return True
 
         await self.writer.change(obj, change)
-        return None
+        return next_sample
 
 
 def spec_changed(old: Cohort | None, new: Cohort | None) -> bool:

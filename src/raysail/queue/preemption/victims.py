@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from raysail.queue.assignment import Assignment
+from raysail.queue.pending import local_key
 from raysail.queue.preemption.candidates import (
     IN_CLUSTER_QUEUE,
     IN_COHORT_FAIR_SHARING,
@@ -88,7 +89,12 @@ class _Search:
     ) -> None:
         self.world = owner.world
         self.now = owner.now
-        self.by_usage = owner.admission_fair_sharing
+        ledger = owner.world.ledger
+        self.by_usage = owner.admission_fair_sharing and ledger is not None and queue.usage_based
+        if self.by_usage and ledger is not None:  # heavier LocalQueues of the own queue give way first
+            usage_of = {local: ledger.usage(local) for local in {local_key(each) for each in queue.workloads.values()}}
+            for each in queue.workloads.values():
+                each.local_queue_usage = usage_of[local_key(each)]
         self.info = info
         self.queue = queue
         self.wanted = wanted
