@@ -164,6 +164,8 @@ def local_queue_samples(world: World, waiting: Mapping[str, Waiting], queues: It
             for status in ("True", "False", "Unknown"):
                 tell(families.LOCAL_STATUS, (status,), float(status == local.active))
         queue = world.cluster_queues.get(local.cluster_queue)
+        if world.ledger is not None:
+            tell(families.LOCAL_FAIR_USAGE, (local.cluster_queue,), world.ledger.usage(key))
         for amount in queue.quotas if queue is not None else ():
             tell(families.LOCAL_RESERVATION, amount, whole(amount[1], tally.reserved.get(amount, 0)))
             tell(families.LOCAL_USAGE, amount, whole(amount[1], tally.used.get(amount, 0)))

@@ -7,17 +7,19 @@ from collections import Counter as Tally
 from collections.abc import Callable, Iterator, Mapping
 from importlib.metadata import PackageNotFoundError, version
 
-from raysail.api.kueue import ClusterQueue, LocalQueue, Workload
+from raysail.api.kueue import ClusterQueue, LocalQueue, Workload, names
 from raysail.api.meta import parse_time
 from raysail.api.prometheus import Counter, Family, Histogram
+from raysail.api.resources import PODS
 from raysail.kube.informer import Informer
 from raysail.kube.manager import Manager
 from raysail.queue.cache import QueueCache
 from raysail.queue.decisions import Admit, Plan, Preempt
 from raysail.queue.jobs.kind import Job
 from raysail.queue.metrics import families
+from raysail.queue.metrics.gates import gates_gone, is_group, seconds_since_admission
 from raysail.queue.metrics.gauges import LocalQueueState, QueueState, local_queue_samples, queue_samples
-from raysail.queue.metrics.transitions import class_of, observe, unadmitted
+from raysail.queue.metrics.transitions import class_of, observe, queue_of, unadmitted
 from raysail.queue.settings import QueueSettings
 from raysail.queue.workload import is_admitted, is_finished
 
@@ -41,9 +43,15 @@ class Recorder:
         self._counters: dict[Family, Counter] = {}
         self._histograms: dict[Family, Histogram] = {}
         self._skips: dict[str, int] = {}
+        self._ungated: dict[str, frozenset[str]] = {}
+        """Gates of each Pod (by uid) whose removal was timed."""
         self._states: dict[str, State] = {}
         self._by_state: Tally[State] = Tally()
         cache.workloads.on_change(self.workload_changed)
+        # The same two informers that the ungaters have: plain Pods, and Pods of jobs.
+        for pods in (jobs.get(("", "Pod")), manager.informer(PODS, Job, label_selector=names.POD_SET_LABEL)):
+            if pods is not None:
+                pods.on_change(self.pod_changed)
         cache.cluster_queues.on_change(self._cluster_queue_changed)
         cache.local_queues.on_change(self._local_queue_changed)
         manager.add_metrics(self.lines)
@@ -93,6 +101,30 @@ class Recorder:
             queue = self.cache.world.cluster_queues.get(new.status.admission.cluster_queue)
             for cohort in queue.ancestors() if queue is not None else ():
                 self.count(families.SUBTREE_ADMITTED, cohort.name, class_of(new))
+
+    def pod_changed(self, old: Job | None, new: Job | None) -> None:
+        """Times the removal of gates. A Pod may be seen by two informers, each with its own first look at it: what is gone is counted once."""
+        if new is None:
+            self._ungated.pop((old.metadata.uid) if old is not None else "", None)
+            return
+        gone = set(gates_gone(old, new)) if old is not None else set()
+        fresh = gone - self._ungated.get(new.metadata.uid, frozenset())
+        if not fresh:
+            return
+        self._ungated[new.metadata.uid] = self._ungated.get(new.metadata.uid, frozenset()) | fresh
+        workload = self._workload_of(new)
+        seconds = seconds_since_admission(workload, self.clock.now()) if workload is not None else None
+        if workload is not None and seconds is not None:
+            for gate in sorted(fresh):
+                self.time(families.GATE_REMOVAL, seconds, gate, queue_of(workload), is_group(new))
+
+    def _workload_of(self, pod: Job) -> Workload | None:
+        namespace = pod.metadata.namespace
+        named = self.cache.workloads.get(namespace, pod.annotations.get(names.WORKLOAD_ANNOTATION, ""))
+        if named is not None:
+            return named
+        owned = self.cache.workloads.by_index("owner", (namespace, "Pod", pod.metadata.name))
+        return next(iter(owned), None)
 
     def _created(self, workload: Workload) -> None:
         owner = workload.metadata.controller_owner()

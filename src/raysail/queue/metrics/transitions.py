@@ -50,6 +50,7 @@ def observe(old: Workload, new: Workload, now: datetime) -> Iterator[Seen]:
             since_quota = 0.0 if gained else _since(new, "QuotaReserved", now)
             yield from _both(new, families.CHECKS_WAIT, families.LOCAL_CHECKS_WAIT, since_quota)
     yield from _ready(old, new, waited)
+    yield from _dispatched(old, new)
 
 
 def unadmitted(workload: Workload) -> tuple[str, str] | None:
@@ -146,6 +147,15 @@ def _ready(old: Workload, new: Workload, waited: float) -> Iterator[Seen]:
     if ready.last_transition_time and admitted.last_transition_time:
         seconds = (parse_time(ready.last_transition_time) - parse_time(admitted.last_transition_time)).total_seconds()
         yield from _both(new, families.ADMITTED_UNTIL_READY, families.LOCAL_ADMITTED_UNTIL_READY, max(0.0, seconds))
+
+
+def _dispatched(old: Workload, new: Workload) -> Iterator[Seen]:
+    """MultiKueue: worker clusters that were given the Workload, and the one that took it."""
+    queue = queue_of(new) or queue_of(old)
+    for cluster in sorted({*(new.status.nominated_cluster_names or ())} - {*(old.status.nominated_cluster_names or ())}):
+        yield Seen(families.DISPATCHED, (queue, cluster))
+    if new.status.cluster_name and new.status.cluster_name != old.status.cluster_name:
+        yield Seen(families.DISPATCHED_ADMITTED, (queue, new.status.cluster_name))
 
 
 def _queued_seconds(workload: Workload, now: datetime) -> float:
