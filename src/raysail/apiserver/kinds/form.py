@@ -48,13 +48,16 @@ def settle(schema: SchemaNode, obj: JsonObject) -> None:
 class _Struct:
     """One Go struct: what happens to its fields, and which of them hold structs in turn."""
 
-    __slots__ = ("_below", "_declared", "_letters", "_node", "_optional", "_rule")
+    __slots__ = ("_absent", "_below", "_declared", "_empty", "_node", "_optional", "_rule")
 
     def __init__(self, node: SchemaNode) -> None:
         self._node = node
         self._rule: Callable[[JsonObject], None] | None = RULES.get(node.definition)
         letters = _letters().get(node.definition, {})
-        self._letters = tuple((name, letter) for name, letter in letters.items() if letter != "O")
+        # Fields that are written even if absent: as a struct, or as their zero.
+        self._absent = tuple((name, letter == "o", _ZERO.get(letter)) for name, letter in letters.items() if letter in "osibqnl")
+        # Fields that are not written empty; of lists and maps with the letter l null is.
+        self._empty = {name: letter == "l" for name, letter in letters.items() if letter in "zel"}
         self._optional = tuple(name for name, letter in letters.items() if letter == "O")
         declared = {name: child.default for name, child in node.properties.items() if child.has_default and child.default}
         self._declared = tuple({**declared, **_EMPTY_DEFAULTS.get(node.definition, {})}.items())
@@ -66,26 +69,26 @@ class _Struct:
         for name, default in self._declared:
             if not value.get(name):
                 value.setdefault(name, default) if default in ("", False) else value.update({name: default})
-        for name, letter in self._letters:
-            present = value.get(name)
-            if present is None:
-                if letter == "o":
-                    value[name] = {}
-                elif letter in _ZERO:
-                    value[name] = _ZERO[letter]
-                elif letter in "nl":
-                    value[name] = None
-            elif not present:
-                if letter in "ze":
-                    del value[name]
-                elif letter == "l":
-                    value[name] = None
-        below = self._below
+        for name, opened, zero in self._absent:
+            if value.get(name) is None:
+                value[name] = {} if opened else zero
+        below, empty = self._below, self._empty
+        gone: list[str] | None = None
         for name, member in value.items():
-            if member.__class__ is dict or member.__class__ is list:
+            if not member and member is not None and name in empty:
+                if empty[name]:
+                    value[name] = None
+                elif gone is None:
+                    gone = [name]
+                else:
+                    gone.append(name)
+            elif member.__class__ is dict or member.__class__ is list:
                 further = below[name] if name in below else self._find_below(name)
                 if further is not None:
                     further(member)
+        if gone is not None:
+            for name in gone:
+                del value[name]
         for name in self._optional:
             if name in value and value[name] == {}:
                 del value[name]

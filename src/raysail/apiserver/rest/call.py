@@ -62,6 +62,14 @@ class Call:
     body: bytes = b""
     authorize_create: Callable[[], None] = lambda: None  # raises StatusError (403) for who may not create such objects
     warnings: list[str] = field(default_factory=list)
+    _now: datetime | None = field(default=None, init=False)
+
+    @property
+    def now(self) -> datetime:
+        """The moment at which the request is worked on: the same in all that it writes."""
+        if self._now is None:
+            self._now = self.shared.now()
+        return self._now
 
     @property
     def store(self) -> Store:
@@ -82,7 +90,7 @@ class Call:
 
     def request(self) -> Request:
         """What a Strategy may know of it."""
-        return Request(self.shared.now(), self.target.subresource, self.user.name)
+        return Request(self.now, self.target.subresource, self.user.name)
 
     @property
     def manager(self) -> str:

@@ -64,7 +64,7 @@ class Ownership:
     def track(self, call: Call, live: dict[str, Any] | None, new: dict[str, Any]) -> None:
         """Notes in `new` what this write owns."""
         manager = self.manager(call.definition, call.target.subresource)
-        entries = manager.track(live, new, manager=call.manager, now=call.shared.now())
+        entries = manager.track(live, new, manager=call.manager, now=call.now)
         if entries:
             new["metadata"]["managedFields"] = entries
         else:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from itertools import islice
+from typing import Any, Final
 
 import orjson
 
@@ -13,6 +14,8 @@ from raysail.apiserver.rest.call import Call, decoded
 from raysail.apiserver.rest.options import dry_run
 from raysail.apiserver.store import Record
 from raysail.apiserver.strategy import Definition
+
+_TYPE: Final = ("kind", "apiVersion")
 
 
 def operation_of(call: Call, verb: str, obj: dict[str, Any] | None, old: dict[str, Any] | None, *, name: str = "") -> Operation:
@@ -26,7 +29,7 @@ def operation_of(call: Call, verb: str, obj: dict[str, Any] | None, old: dict[st
         call.user,
         obj,
         old,
-        call.shared.now(),
+        call.now,
         dry_run(call) if verb != "delete" else False,
         call.warnings,
     )
@@ -67,6 +70,8 @@ def encode_object(definition: Definition, obj: Mapping[str, Any]) -> bytes:
     """JSON text; kind and apiVersion stand first for built-in kinds, so that lists can leave them out without decoding."""
     if definition.custom:
         return orjson.dumps(obj, option=orjson.OPT_SORT_KEYS)  # as Go writes maps
+    if tuple(islice(obj, 2)) == _TYPE:
+        return orjson.dumps(obj)
     rest = {key: value for key, value in obj.items() if key not in ("kind", "apiVersion")}
     return orjson.dumps({"kind": obj["kind"], "apiVersion": obj["apiVersion"], **rest})
 

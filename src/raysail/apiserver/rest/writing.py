@@ -76,7 +76,7 @@ async def store_new(call: Call, obj: dict[str, Any], *, track: bool = True, defa
     `track`: note its creator as the owner of its fields (an apply has done so itself). `defaulted`: its defaults are filled in.
     """
     definition, strategy = call.definition, call.definition.strategy
-    now = call.shared.now()
+    now = call.now
     metadata.fill_for_create(obj, definition, call.target.namespace, now)
     call.warnings += metadata.deduplicate_owners(obj["metadata"])
     name = obj["metadata"].get("name", "")

@@ -147,8 +147,11 @@ class Store:
 
     def latest_scan(self, collection: str, namespace: str = "") -> list[Record]:
         """All objects as the next write will find them, in no particular order."""
+        current, staged = self._collections.get(collection), self._staged.get(collection)
+        if not staged:
+            return current.scan(namespace) if current is not None and current.keys else []
         found = {record.key: record for record in self.collection(collection).scan(namespace)}
-        for key, change in self._staged.get(collection, {}).items():
+        for key, change in staged.items():
             if within([key], namespace):
                 if change.new is None:
                     found.pop(key, None)
