@@ -123,3 +123,20 @@ class OtherPods:
             total[resource] = total.get(resource, 0) + sign * amount
         if total.get(PODS, 0) <= 0:
             del self.by_node[node]
+
+
+def placement_changed(old: Node, new: Node) -> bool:
+    """Whether a node's change can change what is placed where (or, by an annotation, what somebody tells with it): then what waits is woken."""
+    return (
+        host_of(old) != host_of(new)
+        or old.spec != new.spec
+        or (old.metadata.labels or {}) != (new.metadata.labels or {})
+        or (old.metadata.annotations or {}) != (new.metadata.annotations or {})
+        or quantities(old.status.allocatable) != quantities(new.status.allocatable)
+        or _statuses(old) != _statuses(new)
+    )
+
+
+def _statuses(node: Node) -> dict[str, str]:
+    """Conditions without their heartbeats."""
+    return {each.type: each.status for each in node.status.conditions or ()}

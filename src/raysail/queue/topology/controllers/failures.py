@@ -87,9 +87,9 @@ class NodeFailureController:
             if left > 0 and not self.rules.on_pod_termination:
                 return left
             if left <= 0 and self.rules.after_fixed_time:
-                for workload in list(affected.values()):
-                    if await self._lose(workload, name):
-                        del affected[workload.metadata.key]
+                for workload in affected.values():
+                    await self._lose(workload, name)
+                affected = {}
         if node is None or condition is None:
             for workload in affected.values():
                 await self._lose(workload, name)

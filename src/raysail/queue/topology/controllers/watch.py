@@ -17,7 +17,7 @@ from raysail.kube.controller import Controller
 from raysail.kube.informer import Informer, Key
 from raysail.kube.manager import Manager
 from raysail.queue.cache import QueueCache
-from raysail.queue.topology.nodes import pod_amounts
+from raysail.queue.topology.nodes import placement_changed, pod_amounts
 from raysail.queue.topology.pods import Pod, counts_beside, usage_changed
 from raysail.queue.writes import StatusWriter
 
@@ -128,7 +128,7 @@ class TopologyWatch:
             assert old is not None  # noqa: S101 - a change has a side
             changed = self.topologies.drop_node(old.metadata.name)
         else:
-            changed = self.topologies.set_node(new)
+            changed = self.topologies.set_node(new) or old is None or placement_changed(old, new)
         if changed:
             self.controller.enqueue_after(_CAPACITY, WAKE_AFTER_SECONDS)
 
