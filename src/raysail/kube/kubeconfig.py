@@ -53,6 +53,21 @@ def load(path: Path | str | None = None, context: str = "", *, environment: Mapp
     return _connection(merged, context or current, str(paths[0]))
 
 
+def parse(text: str, source: str) -> Connection:
+    """The connection of a kubeconfig's current context; it must hold all data itself. `source` is named in errors. Raises KubeconfigError."""
+    try:
+        document = yaml.safe_load(text) or {}
+    except yaml.YAMLError as error:
+        raise KubeconfigError(f"cannot read the kubeconfig of {source}: {error}") from error
+    if not isinstance(document, dict):
+        raise KubeconfigError(f"{source} holds no kubeconfig: expected a mapping with clusters, users and contexts")
+    merged: dict[str, dict[str, dict[str, Any]]] = {
+        plural: {str(entry.get("name", "")): dict(entry.get(singular) or {}) for entry in document.get(plural) or ()}
+        for plural, singular in _LISTS
+    }
+    return _connection(merged, str(document.get("current-context") or ""), source)
+
+
 def default_paths(environment: Mapping[str, str] = os.environ) -> list[Path]:
     """The files that kubectl would read."""
     named = environment.get("KUBECONFIG", "")

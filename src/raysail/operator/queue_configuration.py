@@ -19,6 +19,7 @@ from raysail.operator.feature_gates import gate_faults
 from raysail.operator.queue_validation import validate
 from raysail.operator.settings import SettingsError
 from raysail.queue.metrics.settings import MetricsSettings
+from raysail.queue.multikueue.settings import MultiKueueSettings
 from raysail.queue.requests import ResourceRules, Transformation
 from raysail.queue.settings import QueueSettings, RequeuingStrategy, WaitForPodsReady
 from raysail.queue.usage_ledger import AdmissionFairSharing
@@ -60,6 +61,7 @@ def queue_settings(document: Mapping[str, Any], source: str = "configuration") -
         fair_sharing_strategies=root.section("fairSharing").texts("preemptionStrategies") if root.has("fairSharing") else None,
         admission_fair_sharing=_admission_fair_sharing(root),
         resources=_resources(root.section("resources")),
+        multi_kueue=_multi_kueue(root),
         retention_after_finished_seconds=retention.seconds("afterFinished", 0.0) if retention.has("afterFinished") else None,
         retention_after_deactivated_seconds=(
             retention.seconds("afterDeactivatedByKueue", 0.0) if retention.has("afterDeactivatedByKueue") else None
@@ -67,6 +69,18 @@ def queue_settings(document: Mapping[str, Any], source: str = "configuration") -
         metrics=_metrics(root.section("metrics"), root.flags("featureGates")),
         feature_gates=root.flags("featureGates"),
         concurrency=_concurrency(root.section("controller").section("groupKindConcurrency")),
+    )
+
+
+def _multi_kueue(root: Section) -> MultiKueueSettings:
+    section, standard = root.section("multiKueue"), MultiKueueSettings()
+    return MultiKueueSettings(
+        origin=section.text("origin", standard.origin),
+        worker_lost_seconds=section.seconds("workerLostTimeout", standard.worker_lost_seconds),
+        gc_interval_seconds=section.seconds("gcInterval", standard.gc_interval_seconds),
+        dispatcher=section.text("dispatcherName", standard.dispatcher),
+        step_size=section.section("incrementalDispatcherConfig").integer("stepSize", standard.step_size),
+        secrets_namespace=root.text("namespace", standard.secrets_namespace),
     )
 
 

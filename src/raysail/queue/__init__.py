@@ -25,6 +25,7 @@ def register(manager: Manager, settings: QueueSettings) -> None:
     from raysail.queue.jobs.elastic_ungater import ElasticJobUngater
     from raysail.queue.jobs.shared import Jobs
     from raysail.queue.metrics.recorder import Recorder
+    from raysail.queue.multikueue import register as register_multikueue
     from raysail.queue.scheduler import Scheduler
     from raysail.queue.topology.controllers.register import register_topology
     from raysail.queue.visibility import Visibility
@@ -41,6 +42,8 @@ def register(manager: Manager, settings: QueueSettings) -> None:
     PriorityClassController(manager, cache)
     ProvisioningCheckController(manager, cache)
     ProvisioningController(manager, cache, settings)
+    if settings.gate("MultiKueue", True):
+        register_multikueue(manager, cache, settings)
     jobs = Jobs(manager, cache, settings, KINDS.values())
     manager.extension_apis[visibility.GROUP] = Visibility(cache.pending, cache.leads_to).get
     scheduler.on_cycle.append(Recorder(manager, cache, settings, jobs.informers).cycle_ended)

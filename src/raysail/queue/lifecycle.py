@@ -113,6 +113,17 @@ def _orphaned(workload: Workload, settings: QueueSettings, now: datetime) -> Ste
     return _then(step, _retain(workload, settings, now))
 
 
+def evicted_for(workload: Workload) -> str:
+    """The reason for which it is on its way out, or was sent there last and is not back; empty for none."""
+    found = conditions.find(workload.status.conditions, "Evicted")
+    return found.reason if found is not None and found.status == "True" else ""
+
+
+def is_deactivated_by_queue(workload: Workload, *, by_anybody: bool = False) -> bool:
+    """Whether it was evicted by deactivation for a cause of the queue's own (`by_anybody`: or by its user)."""
+    return evicted_for(workload).startswith("Deactivated" if by_anybody else "DeactivatedDueTo")
+
+
 def sync_preemption_gates(workload: Workload, status: Status, now: datetime) -> bool:
     """status.preemptionGates shows each gate of the spec: new ones Closed; those of no gate go."""
     wanted = [gate.name for gate in workload.spec.preemption_gates or ()]

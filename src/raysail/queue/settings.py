@@ -9,6 +9,7 @@ from raysail.api.kueue.admission import SERVED_FRAMEWORKS
 from raysail.api.selectors import Requirement, Selector
 from raysail.queue.cycle import Options
 from raysail.queue.metrics.settings import MetricsSettings
+from raysail.queue.multikueue.settings import MultiKueueSettings
 from raysail.queue.requests import NO_RULES, ResourceRules
 from raysail.queue.usage_ledger import AdmissionFairSharing
 
@@ -51,6 +52,7 @@ class QueueSettings:
     """None: fair sharing is off. Empty: on, with Kueue's default strategies."""
     admission_fair_sharing: AdmissionFairSharing | None = None
     resources: ResourceRules = NO_RULES
+    multi_kueue: MultiKueueSettings = field(default_factory=MultiKueueSettings)
     retention_after_finished_seconds: float | None = None
     retention_after_deactivated_seconds: float | None = None
     metrics: MetricsSettings = field(default_factory=MetricsSettings)

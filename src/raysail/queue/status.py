@@ -177,7 +177,9 @@ def set_requeue_at(status: Status, at: datetime, *, count: bool) -> bool:
 
 
 def finish(status: Status, reason: str, message: str, now: datetime, generation: int) -> bool:
-    """It ended."""
+    """It ended. The first end counts."""
+    if holds(status, "Finished"):
+        return False
     return put(status, "Finished", True, reason, message, now, generation)
 
 

@@ -1,0 +1,90 @@
+"""Groups `controller-workloaddispatcher`, `workload-evict`, `workload-finish`."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import timedelta
+from typing import Any
+
+from raysail.api.kueue import Workload
+from raysail.api.meta import parse_time
+from raysail.api.resources import ADMISSION_CHECKS, MULTI_KUEUE_CONFIGS, WORKLOADS
+from raysail.queue.cache import QueueCache
+from raysail.queue.lifecycle import evicted_for, is_deactivated_by_queue
+from raysail.queue.multikueue.dispatch import ROUND, NoMoreClustersError, next_round
+from raysail.queue.multikueue.settings import MultiKueueSettings
+from raysail.queue.multikueue.workload_controller import IncrementalDispatcher
+from raysail.queue.settings import QueueSettings
+from raysail.queue.status import finish
+
+from .controller_core import workload
+from .corpus import Case, Json, differences, view
+from .memory import Bench
+
+
+def nominate(case: Case) -> list[str]:
+    given, want = case.given, case.want
+    now = parse_time(case.now)
+    obj = view(given["workload"], Workload)
+    held = case.gates.get("MultiKueueIncrementalDispatcherConfig") is False
+    step = 3 if held else int((given.get("cfg") or {}).get("stepSize") or 3)
+    before = obj.status.nominated_cluster_names or []
+    started = (now - ROUND - timedelta(seconds=1) if given.get("advanceRoundTime") else now) if before else None
+    got, error = before, ""
+    in_order = case.gates.get("MultiKueueIncrementalDispatcherRespectConfigOrder", True)
+    try:
+        nomination = next_round(obj, given["remoteClusters"], started, now, step_size=step, in_order=in_order)
+        got = nomination.clusters if nomination.clusters is not None else before
+    except NoMoreClustersError as failure:
+        error = str(failure)
+    return differences([got, error], [want.get("wantNominatedClusters") or [], want.get("wantErr") or ""])
+
+
+def dispatch(case: Case) -> list[str]:
+    given, want = case.given, case.want
+    bench = Bench(parse_time(case.now))
+    settings = QueueSettings(wait_for_pods_ready=None, multi_kueue=MultiKueueSettings(), feature_gates=dict(case.gates))
+    cache = QueueCache(bench.manager, settings)
+    controller = IncrementalDispatcher(bench.manager, cache, settings)
+    bench.add(MULTI_KUEUE_CONFIGS, _listed(given, "mkConfig", "multiKueueConfig", "config"))
+    bench.add(ADMISSION_CHECKS, _listed(given, "admissionCheck", "mkAc", "ac"))
+    bench.add(WORKLOADS, [given["workload"]] if given.get("workload") else [])
+    meta = (given.get("workload") or {"metadata": {"name": "none", "namespace": ""}})["metadata"]
+    key = (meta.get("namespace", ""), meta["name"])
+    asyncio.run(controller.reconcile(key))
+    if not want.get("wantNominatedClusters"):
+        return []
+    got = bench.client.objects[WORKLOADS, *key].get("status", {}).get("nominatedClusterNames") or []
+    return differences(got, want["wantNominatedClusters"])
+
+
+def _listed(given: Json, *names: str) -> list[Any]:
+    return [given[name] for name in names if given.get(name)]
+
+
+def by_deactivation(case: Case) -> list[str]:
+    return differences(is_deactivated_by_queue(view(case.given["workload"], Workload), by_anybody=True), bool(case.want.get("want")))
+
+
+def by_pods_ready_timeout(case: Case) -> list[str]:
+    got = evicted_for(view(case.given["workload"], Workload)) == "PodsReadyTimeout"
+    return differences(got, bool(case.want.get("wantEvictedByTimeout")))
+
+
+def finished(case: Case) -> list[str]:
+    given = case.given["args"]
+    obj = given["wl"]
+    status = dict(obj.get("status") or {})
+    status["conditions"] = [dict(each) for each in status.get("conditions") or ()]
+    finish(status, given.get("reason") or "", given.get("message") or "", parse_time(case.now), obj["metadata"].get("generation", 0))
+    return differences(workload({**obj, "status": status}), workload(case.want["want"]["wl"]))
+
+
+RUNNERS = {
+    "controller-workloaddispatcher": {
+        "TestIncrementalDispatcherNominateWorkers": nominate,
+        "TestIncrementalDispatcherReconciler_Reconcile": dispatch,
+    },
+    "workload-evict": {"TestIsEvictedByDeactivation": by_deactivation, "TestIsEvictedByPodsReadyTimeout": by_pods_ready_timeout},
+    "workload-finish": {"TestFinish": finished},
+}
