@@ -121,8 +121,11 @@ def test_a_deployment_scaled_beyond_its_quota_waits_with_the_last_pod(here: Inst
     (gone, *_) = (name for name, pod in held.items() if pod["status"]["phase"] == "Running")
     here.api.delete(PODS.path("default", gone))  # the Pod that takes its place stands behind the one that waits
     until(here, PODS, "web", lambda pods: pods.get(last["metadata"]["name"], {}).get("status", {}).get("phase") == "Running")
+    scale(here, DEPLOYMENTS, "web", 1)
+    until(here, WORKLOADS, "pod-web", lambda found: len(found) == 1)  # those of Pods that are gone go with them
     remove(here, "deployment.yaml")
     until(here, PODS, "web", lambda pods: not pods)
+    until(here, WORKLOADS, "pod-web", lambda found: not found)
 
 
 def test_a_stateful_set_is_one_group_and_is_on_hold_at_zero(here: Instance) -> None:
@@ -138,3 +141,4 @@ def test_a_stateful_set_is_one_group_and_is_on_hold_at_zero(here: Instance) -> N
     assert condition(objects(here, WORKLOADS, name)[name], "Admitted")[0] == "True"
     remove(here, "stateful-set.yaml")
     until(here, PODS, "store", lambda pods: not pods)
+    until(here, WORKLOADS, "statefulset-store", lambda found: not found)
