@@ -19,12 +19,10 @@ from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from raysail.apiserver.rest.answer import NO_CACHE, Answer, warning
-from raysail.apiserver.rest.call import Receive, Scope, Send
+from raysail.apiserver.rest.call import PUSH, Receive, Scope, Send
 
 log = logging.getLogger(__name__)
 
-EXCHANGE: Final = "raysail.exchange"
-"""The key under which a scope holds its Exchange."""
 _CONTROL: Final = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]+")
 _WITHOUT_BODY: Final = frozenset({204, 304})
 
@@ -93,12 +91,13 @@ class Connection(HttpToolsProtocol):
             "headers": self.headers,
             "state": self.app_state,
         }
-        exchange = self.cycle = scope[EXCHANGE] = Exchange(self, scope, self._body, self.parser.should_keep_alive())
+        exchange = self.cycle = Exchange(self, scope, self._body, self.parser.should_keep_alive())
         if scope["method"] == "GET":
             answer = self.app.at_once(scope)
             if answer is not None:
                 exchange.answer(answer)
                 return
+        scope[PUSH] = exchange.push
         exchange.start()
 
     def _hand_over(self) -> None:

@@ -14,7 +14,7 @@ from raysail.apiserver.access.users import User
 from raysail.apiserver.rest import deleting, patching, reading, writing
 from raysail.apiserver.rest.accept import negotiate
 from raysail.apiserver.rest.answer import Answer, as_yaml, error_answer, text_answer
-from raysail.apiserver.rest.call import Call, Receive, Scope, Send, Shared
+from raysail.apiserver.rest.call import PUSH, Call, Receive, Scope, Send, Shared
 from raysail.apiserver.rest.target import Target, parse_query, parse_target, verb_of
 from raysail.apiserver.watch import Streams, serve_watch
 
@@ -170,7 +170,7 @@ class Application:
         if verb in _BODY_VERBS:
             call.body = await read_body(receive, self.shared.limits.body_bytes)
         if verb == "watch":
-            await serve_watch(call, receive, send, self.streams)
+            await serve_watch(call, receive, send, self.streams, scope.get(PUSH))
             return None
         return await self._handler(call)(call)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from raysail.apiserver.access.users import ANONYMOUS, User
 from raysail.apiserver.apply import name_from_user_agent
@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+Push = Callable[[bytes], bool]
+PUSH: Final = "raysail.push"
+"""The key of a scope under which a connection may offer to send a part of an answer at once; False when it cannot, then `send` waits."""
 
 
 @dataclass(frozen=True, slots=True)

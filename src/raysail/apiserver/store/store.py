@@ -7,6 +7,7 @@ import logging
 import sqlite3
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -56,11 +57,15 @@ class _Pending:
     done: asyncio.Future[Change]
 
 
+Callback = Callable[[], None]
+
+
 @dataclass(slots=True)
 class Waiters:
-    """Futures of those who wait for the next change of a collection (in one namespace, or in all)."""
+    """Those who wait for the next change of a collection, and those who want to be told of each; by namespace, empty for all of them."""
 
-    by_namespace: dict[str, list[asyncio.Future[None]]] = field(default_factory=dict)
+    once: dict[str, list[asyncio.Future[None]]] = field(default_factory=dict)
+    always: dict[str, dict[int, Callback]] = field(default_factory=dict)
 
 
 class Store:
@@ -75,6 +80,7 @@ class Store:
         self._outbox: list[Row] = []
         self._committing = False
         self._waiters: dict[str, Waiters] = {}
+        self._followed = 0
         self._listeners: dict[str, list[Callable[[Change], None]]] = {}
         self._revision_waiters: list[tuple[int, asyncio.Future[None]]] = []
         self.corrupt: dict[tuple[str, str], str] = {}
@@ -209,8 +215,19 @@ class Store:
         """Done at the next change there (of any namespace when empty)."""
         future: asyncio.Future[None] = self._loop.create_future()
         waiters = self._waiters.setdefault(collection, Waiters())
-        waiters.by_namespace.setdefault(namespace, []).append(future)
+        waiters.once.setdefault(namespace, []).append(future)
         return future
+
+    def follow(self, collection: str, namespace: str, callback: Callback) -> Callback:
+        """Calls back after each commit that changed something there (in any namespace when empty), after its writers are answered.
+
+        The callback must not raise or wait. Gives what ends it.
+        """
+        self._followed += 1
+        number = self._followed
+        followers = self._waiters.setdefault(collection, Waiters()).always.setdefault(namespace, {})
+        followers[number] = callback
+        return partial(_forget, followers, number)
 
     def on_commit(self, collection: str, listener: Callable[[Change], None]) -> None:
         """Calls back for each change there once it is on disk, before its writer is answered. The listener must not raise or wait."""
@@ -287,6 +304,8 @@ class Store:
                 pending.done.set_result(pending.change)
         for name, namespace in woken:
             self._wake(name, namespace)
+        # A turn later: the writers' tasks, woken above, go first.
+        self._loop.call_soon(self._tell_followers, woken)
         if self._revision_waiters:
             self._wake_revisions()
         self._trim()
@@ -308,9 +327,17 @@ class Store:
         if waiters is None:
             return
         for scope in {"", namespace}:
-            for future in waiters.by_namespace.pop(scope, ()):
+            for future in waiters.once.pop(scope, ()):
                 if not future.done():
                     future.set_result(None)
+
+    def _tell_followers(self, places: set[tuple[str, str]]) -> None:
+        for collection, namespace in places:
+            waiters = self._waiters.get(collection)
+            if waiters is not None:
+                for scope in {"", namespace}:
+                    for callback in list(waiters.always.get(scope, {}).values()):
+                        callback()
 
     def _wake_revisions(self) -> None:
         waiting = self._revision_waiters
@@ -377,6 +404,10 @@ def _fault(collection: str, key: str, value: bytes, expected: int) -> str:
     except msgspec.DecodeError as error:
         return f"it is not JSON: {error}"
     return ""
+
+
+def _forget(followers: dict[int, Callback], number: int) -> None:
+    followers.pop(number, None)
 
 
 def _refusal(error: sqlite3.Error, path: Path) -> StatusError:

@@ -1,7 +1,8 @@
 """Serving one watch: where it starts, what it sends, when it ends.
 
 A watch holds no events of its own. It has a position in the collection's history and sends what has come since; one that reads too slowly
-falls out of history and is told to list again.
+falls out of history and is told to list again. While its client keeps up, what has come is sent within the store's call after a commit: a thousand
+watches of one change wake no task. A task of its own begins the watch, ends it, and takes over while the client is behind.
 """
 
 from __future__ import annotations
@@ -9,18 +10,21 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import random
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
 from raysail.api.errors import Cause, StatusError, bad_request, invalid
 from raysail.api.selectors import FieldRequirement
-from raysail.apiserver.rest.call import Call, Receive, Send
+from raysail.apiserver.rest.accept import TABLE
+from raysail.apiserver.rest.call import Call, Push, Receive, Send
 from raysail.apiserver.rest.reading import reach
 from raysail.apiserver.rest.selection import Selection, selection_of
 from raysail.apiserver.store import Change
 from raysail.apiserver.watch.events import EventEncoder, error_line
 
+_AT_ONCE: Final = 64
+"""So many changes are sent within the store's call; more than that, the task sends in pieces."""
 _CHUNK_BYTES: Final = 1024 * 1024
 _STUCK_SECONDS: Final = 60.0
 _SWEEP_SECONDS: Final = 10.0
@@ -111,7 +115,7 @@ def start_of(call: Call) -> Start:
     return Start(wanted, wanted is None, False, bookmarks)
 
 
-async def serve_watch(call: Call, receive: Receive, send: Send, streams: Streams) -> None:
+async def serve_watch(call: Call, receive: Receive, send: Send, streams: Streams, push: Push | None = None) -> None:
     """Streams until the time is up, the client leaves or history has gone past it. Raises StatusError before the first byte."""
     start = start_of(call)
     selection = selection_of(call)
@@ -130,7 +134,7 @@ async def serve_watch(call: Call, receive: Receive, send: Send, streams: Streams
             await send({"type": "http.response.start", "status": 200, "headers": _HEADERS})
             # Clients wait for the headers before they go on; an empty chunk brings them out.
             await send({"type": "http.response.body", "body": b"", "more_body": True})
-            watch = _Watch(call, start, selection, seconds, stream, send)
+            watch = _Watch(call, start, selection, seconds, stream, send, push)
             try:
                 await watch.run()
             finally:
@@ -165,11 +169,17 @@ def _seconds(call: Call) -> float:
 
 
 class _Watch:
-    def __init__(self, call: Call, start: Start, selection: Selection, seconds: float, stream: _Stream, send: Send) -> None:
+    def __init__(
+        self, call: Call, start: Start, selection: Selection, seconds: float, stream: _Stream, send: Send, push: Push | None
+    ) -> None:
         self._call = call
         self._start = start
         self._stream = stream
         self._send = send
+        # The first event of a Table says more than the next: it cannot be made twice, as it would be if a push failed.
+        self._push = push if call.form.kind != TABLE else None
+        self._position = 0
+        self._unfollow: Callable[[], None] | None = None
         self._loop = asyncio.get_running_loop()
         self._deadline = self._loop.time() + seconds
         self._namespace = call.target.namespace if call.definition.resource.namespaced else ""
@@ -184,23 +194,19 @@ class _Watch:
         position = await self._begin()
         if position is None:
             return
+        self._position = position
         store, collection = self._call.store, self._call.definition.collection
         every = self._call.shared.limits.bookmark_seconds if self._start.bookmarks else float("inf")
         next_bookmark = self._loop.time() + every
+        self._unfollow = store.follow(collection, self._namespace, self._advance)
         while True:
-            changes = self._track.since(position)
+            changes = self._track.since(self._position)
             if changes is None:
                 await self._expired(store.history.floor)
                 return
-            if len(changes) == 1:
-                position += 1
-                line = self._line(changes[0])
-                if line is not None:
-                    await self._flush(line)
-                continue
             if changes:
-                position += len(changes)
-                await self._write(filter(None, (self._line(change) for change in changes)))
+                self._position += len(changes)
+                await self._write(filter(None, map(self._line, changes)))
                 continue
             now = self._loop.time()
             if now >= self._deadline:
@@ -209,9 +215,29 @@ class _Watch:
                 next_bookmark = now + every
                 await self._write([self._encoder.bookmark(store.revision)])
                 continue
-            self._waiting = store.next_change(collection, self._namespace)
+            self._waiting = self._loop.create_future()
             self._wake_at(min(self._deadline, next_bookmark))
             await self._waiting
+            self._waiting = None
+
+    def _advance(self) -> None:
+        """Something was committed: sends it at once if it is little and the client keeps up; else wakes the task, unless that is at work already."""
+        waiting = self._waiting
+        if waiting is None or waiting.done():
+            return
+        changes = self._track.since(self._position)
+        if self._push is None or changes is None or len(changes) > _AT_ONCE:
+            waiting.set_result(None)
+            return
+        try:
+            lines = [line for line in map(self._line, changes) if line is not None]
+        except Exception:  # the task meets it again, where it has somebody to tell
+            waiting.set_result(None)
+            return
+        if lines and not self._push(lines[0] if len(lines) == 1 else b"".join(lines)):
+            waiting.set_result(None)
+            return
+        self._position += len(changes)
 
     def _wake_at(self, moment: float) -> None:
         """Sees to it that the watch looks at the clock then. One timer lasts through all changes until that moment."""
@@ -227,7 +253,9 @@ class _Watch:
             self._waiting.set_result(None)
 
     def close(self) -> None:
-        """Ends the timer."""
+        """Ends the timer and the following."""
+        if self._unfollow is not None:
+            self._unfollow()
         if self._timer is not None:
             self._timer.cancel()
 
