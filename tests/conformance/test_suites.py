@@ -13,6 +13,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.kubernetes import MISSING, assets
+
 ROOT = Path(__file__).parents[2]
 FOLDER = Path(os.environ.get("CONFORMANCE", ROOT.parent / "shared" / "conformance"))
 
@@ -39,8 +41,18 @@ def run(suite: str, *arguments: str) -> tuple[int, int, int, str]:
         ("api", (), 0.99),
         ("kueue", (), 0.97),
         ("queue", ("-k", "basics/"), 0.5),
+        ("queue", ("-k", "visibility/"), 1.0),
     ],
 )
 def test_a_suite_does_as_the_real_system_did(suite: str, arguments: tuple[str, ...], least_share: float) -> None:
     passed, failed, _, output = run(suite, *arguments)
     assert passed / (passed + failed) >= least_share, output[-6000:]
+
+
+@pytest.mark.parametrize("area", ["webhooks", "conversion", "visibility"])
+def test_the_queue_on_a_real_kube_apiserver_does_as_kueue_did(area: str) -> None:
+    """`make conformance SUITE=queue HOST=kube-apiserver` runs all areas there."""
+    if assets("kube-controller-manager") is None:
+        pytest.skip(MISSING)
+    passed, failed, _, output = run("queue", "-k", f"{area}/", "--host", "kube-apiserver")
+    assert (passed > 0, failed) == (True, 0), output[-6000:]
