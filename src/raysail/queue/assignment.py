@@ -118,7 +118,7 @@ class PodSetAssignment:
 class Assignment:
     """What a workload would get, for all its pod sets."""
 
-    __slots__ = ("borrowing", "fixed_mode", "no_fit_reason", "pod_sets", "replaced", "scan", "usage", "uses")
+    __slots__ = ("borrowing", "by_hostname_prefix", "fixed_mode", "no_fit_reason", "pod_sets", "replaced", "scan", "usage", "uses")
 
     def __init__(self, scan: FlavorScan, replaced: WorkloadInfo | None = None) -> None:
         self.pod_sets: list[PodSetAssignment] = []
@@ -127,6 +127,8 @@ class Assignment:
         self.usage: Amounts = {}
         self.uses: list[DomainUse] = []
         """What it takes of the topology beyond what the workload holds already."""
+        self.by_hostname_prefix = True
+        """How topology assignments are written: by runs of host names with a common prefix."""
         self.scan = scan
         self.fixed_mode: Mode | None = None
         self.no_fit_reason = ""
@@ -189,7 +191,7 @@ class Assignment:
                 "count": pod_set.count,
             }
             if pod_set.topology is not None:
-                given["topologyAssignment"] = pod_set.topology.to_api()
+                given["topologyAssignment"] = pod_set.topology.to_api(by_hostname_prefix=self.by_hostname_prefix)
             if pod_set.delayed:
                 given["delayedTopologyRequest"] = pod_set.delayed
             assigned.append(given)

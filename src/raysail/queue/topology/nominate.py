@@ -176,6 +176,7 @@ class TopologyStep:
         """Once flavors are chosen: finds places, or says that others would have to go, or that it never fits."""
         if not self.wanted or assignment.mode() is Mode.NO_FIT:
             return
+        assignment.by_hostname_prefix = self.profile.hostname_prefix
         requests = self.requests(assignment)
         if assignment.mode() is Mode.FIT:
             placed = self.find(requests)

@@ -24,8 +24,6 @@ class Profile:
     """A workload that is one Pod is not given another node: the Pod cannot move (SkipReassignmentForPodOwnedWorkloads)."""
     overlapping: bool = True
     """Flavors that share nodes see each other's usage there (TASHandleOverlappingFlavors)."""
-    multi_layer: bool = True
-    """Slices within slices (TASMultiLayerTopology)."""
     hostname_prefix: bool = True
     """Assignments are written by runs of host names with a common prefix (TASAssignmentsEncodingByHostnamePrefix)."""
     fail_fast: bool = True
@@ -51,7 +49,6 @@ _GATES = {
     "elastic": "ElasticJobsViaWorkloadSlicesWithTAS",
     "keep_single_pods": "SkipReassignmentForPodOwnedWorkloads",
     "overlapping": "TASHandleOverlappingFlavors",
-    "multi_layer": "TASMultiLayerTopology",
     "hostname_prefix": "TASAssignmentsEncodingByHostnamePrefix",
     "fail_fast": "TASFailedNodeReplacementFailFast",
     "recompute": "TASRecomputeAssignmentWithinSchedulingCycle",
