@@ -15,6 +15,7 @@ MODULES = {
     "startup": "Start, idle, command line",
     "api": "Embedded API",
     "admission": "Submit to admitted",
+    "queue_load": "Kueue's scalability load",
     "ray_job": "Ray jobs on real Ray",
 }
 PAGE = Path(__file__).parents[1] / "docs" / "performance.md"

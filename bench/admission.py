@@ -3,21 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import shutil
-import subprocess
-import sys
-import tempfile
 import time
-from pathlib import Path
 from typing import Any
 
 import msgspec
 
 from bench.figure import Figure, percentile
+from bench.instance import api_and_queue
 from raysail.api.resources import CLUSTER_QUEUES, JOBS, LOCAL_QUEUES, RESOURCE_FLAVORS, WORKLOADS, Resource
 from raysail.instance.home import Home
-from raysail.instance.processes import wait_until
 from raysail.kube.connection import unix_socket
 from raysail.kube.http import HttpClient
 
@@ -25,25 +19,8 @@ SUBMISSIONS = 200
 
 
 def run() -> list[Figure]:
-    home = Home(Path(tempfile.mkdtemp(prefix="raysail-bench-")) / "home")
-    environment = os.environ | {"RAYSAIL_HOME": str(home.path)}
-    log = (home.path.parent / "log").open("wb")
-    processes = []
-    try:
-        processes.append(subprocess.Popen([sys.executable, "-m", "raysail", "apiserver"], env=environment, stdout=log, stderr=log))
-        if not wait_until(home.api_socket.exists, 20):
-            raise TimeoutError("the API did not start")
-        controllers = [f"--socket={home.api_socket}", "--controllers=queue,gc,namespace"]
-        processes.append(
-            subprocess.Popen([sys.executable, "-m", "raysail", "operator", *controllers], env=environment, stdout=log, stderr=log)
-        )
+    with api_and_queue() as (home, _):
         seconds = asyncio.run(_measure(home))
-    finally:
-        for process in reversed(processes):
-            process.terminate()
-            process.wait(20)
-        log.close()
-        shutil.rmtree(home.path.parent, ignore_errors=True)
     milliseconds = [1000 * s for s in seconds]
     return [
         Figure(f"submit to admitted, p50 of {SUBMISSIONS}", percentile(milliseconds, 0.5), "ms", 20),

@@ -1,0 +1,224 @@
+"""Kueue's scalability loads (test/performance/scheduler), rebuilt: bare Workloads in many ClusterQueues, run by a mimic that finishes what was admitted long enough.
+
+    python -m bench.workloads SOCKET SHAPE SCALE
+
+Runs in a process of its own, so that its processor time is counted apart. Prints one JSON line: see `Outcome`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+import uvloop
+
+from raysail.api.errors import StatusError, is_conflict, is_not_found
+from raysail.api.resources import CLUSTER_QUEUES, COHORTS, LOCAL_QUEUES, NAMESPACES, RESOURCE_FLAVORS, WORKLOADS, Resource
+from raysail.kube.connection import unix_socket
+from raysail.kube.http import HttpClient
+
+
+@dataclass(frozen=True, slots=True)
+class WorkloadClass:
+    """`count` Workloads in each ClusterQueue, one every `interval_seconds`; each needs `cpu` for `run_seconds`."""
+
+    name: str
+    count: int
+    cpu: int
+    run_seconds: float
+    priority: int
+    interval_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """Cohorts of equal ClusterQueues (20 CPUs each, 100 to borrow, preemption on)."""
+
+    cohorts: int
+    queues_per_cohort: int
+    classes: tuple[WorkloadClass, ...]
+
+    def scaled(self, scale: float) -> Shape:
+        classes = tuple(
+            WorkloadClass(c.name, max(1, round(c.count * scale)), c.cpu, c.run_seconds, c.priority, c.interval_seconds)
+            for c in self.classes
+        )
+        return Shape(self.cohorts, self.queues_per_cohort, classes)
+
+    @property
+    def workloads(self) -> int:
+        return self.cohorts * self.queues_per_cohort * sum(c.count for c in self.classes)
+
+
+SHAPES = {
+    "baseline": Shape(
+        5,
+        6,
+        (
+            WorkloadClass("small", 350, 1, 0.2, 50, 0.1),
+            WorkloadClass("medium", 100, 5, 0.5, 100, 0.5),
+            WorkloadClass("large", 50, 20, 1.0, 200, 1.2),
+        ),
+    ),
+    "large": Shape(
+        10,
+        100,
+        (
+            WorkloadClass("small", 35, 1, 0.15, 50, 0.06),
+            WorkloadClass("medium", 11, 5, 0.35, 100, 0.3),
+            WorkloadClass("large", 4, 20, 0.7, 200, 0.7),
+        ),
+    ),
+}
+
+
+@dataclass(slots=True)
+class Outcome:
+    """`wall_seconds`: from the first creation to the last end. `wait_seconds`: mean time to (the last) admission by class. `evictions`: how many were stopped."""
+
+    workloads: int = 0
+    wall_seconds: float = 0.0
+    cpu_seconds: float = 0.0
+    wait_seconds: dict[str, float] = field(default_factory=dict)
+    evictions: int = 0
+
+
+class Load:
+    """One load on one API."""
+
+    def __init__(self, client: HttpClient, shape: Shape) -> None:
+        self._client, self._shape = client, shape
+        self._created: dict[str, float] = {}
+        self._waited: dict[str, tuple[str, float]] = {}
+        self._running: dict[str, asyncio.Task[None]] = {}
+        self._ended: set[str] = set()
+        self._latest: dict[str, dict[str, Any]] = {}
+        self._over = asyncio.Event()
+        self._writes: set[asyncio.Task[None]] = set()
+        self.outcome = Outcome(shape.workloads)
+
+    async def run(self) -> Outcome:
+        await self._make_queues()
+        version = (await self._client.list(WORKLOADS, limit=1)).resource_version
+        watching = asyncio.create_task(self._watch(version))
+        started = time.perf_counter()
+        async with asyncio.TaskGroup() as group:
+            for queue in self._queues():
+                for one in self._shape.classes:
+                    group.create_task(self._submit(queue, one))
+        await self._over.wait()
+        self.outcome.wall_seconds = time.perf_counter() - started
+        watching.cancel()
+        for one in self._shape.classes:
+            waits = [seconds for name, seconds in self._waited.values() if name == one.name]
+            self.outcome.wait_seconds[one.name] = sum(waits) / len(waits)
+        self.outcome.cpu_seconds = time.process_time()
+        return self.outcome
+
+    def _queues(self) -> Iterator[str]:
+        for cohort in range(self._shape.cohorts):
+            for number in range(self._shape.queues_per_cohort):
+                yield f"cohort-{cohort}-queue-{number}"
+
+    async def _make_queues(self) -> None:
+        await self._create(RESOURCE_FLAVORS, "any", {})
+        for cohort in range(self._shape.cohorts):
+            await self._create(COHORTS, f"cohort-{cohort}", {})
+        quota = {"name": "cpu", "nominalQuota": "20", "borrowingLimit": "100"}
+        for name in self._queues():
+            spec = {
+                "cohortName": name.rpartition("-queue-")[0],
+                "namespaceSelector": {},
+                "preemption": {"reclaimWithinCohort": "Any", "withinClusterQueue": "LowerPriority"},
+                "resourceGroups": [{"coveredResources": ["cpu"], "flavors": [{"name": "any", "resources": [quota]}]}],
+            }
+            await self._create(CLUSTER_QUEUES, name, {"spec": spec})
+            await self._create(NAMESPACES, name, {})
+            await self._create(LOCAL_QUEUES, name, {"spec": {"clusterQueue": name}}, name)
+
+    async def _create(self, resource: Resource, name: str, body: dict[str, Any], namespace: str | None = None) -> None:
+        whole = {"apiVersion": resource.api_version, "kind": resource.kind, "metadata": {"name": name}} | body
+        await self._client.create(resource, whole, namespace)
+
+    async def _submit(self, queue: str, one: WorkloadClass) -> None:
+        container = {"name": "c", "image": "any", "resources": {"requests": {"cpu": str(one.cpu)}}}
+        pod_set = {"name": "main", "count": 1, "template": {"spec": {"restartPolicy": "Never", "containers": [container]}}}
+        spec = {"active": True, "queueName": queue, "priority": one.priority, "podSets": [pod_set]}
+        due = time.perf_counter()
+        for number in range(one.count):
+            due += one.interval_seconds
+            await asyncio.sleep(max(0.0, due - time.perf_counter()))
+            name = f"{one.name}-{number}"
+            self._created[f"{queue}/{name}"] = time.perf_counter()
+            await self._create(WORKLOADS, name, {"spec": spec}, queue)
+
+    async def _watch(self, version: str) -> None:
+        run_seconds = {one.name: one.run_seconds for one in self._shape.classes}
+        async for event in self._client.watch(WORKLOADS, resource_version=version):
+            workload: dict[str, Any] = msgspec.json.decode(event.object)
+            key = f"{workload['metadata']['namespace']}/{workload['metadata']['name']}"
+            if key in self._ended:
+                continue
+            self._latest[key] = workload
+            holds = {c["type"] for c in (workload.get("status") or {}).get("conditions") or () if c["status"] == "True"}
+            kind = workload["metadata"]["name"].rpartition("-")[0]
+            if "Evicted" in holds and "QuotaReserved" in holds:
+                if running := self._running.pop(key, None):
+                    running.cancel()
+                self.outcome.evictions += 1
+                self._write(self._let_go(key))
+            elif "Admitted" in holds and key not in self._running:
+                self._waited[key] = (kind, time.perf_counter() - self._created[key])
+                self._running[key] = asyncio.create_task(self._finish(key, run_seconds[kind]))
+
+    def _write(self, work: Any) -> None:
+        task = asyncio.create_task(work)
+        self._writes.add(task)
+        task.add_done_callback(self._writes.discard)
+
+    async def _finish(self, key: str, seconds: float) -> None:
+        await asyncio.sleep(seconds)
+        if await self._set(key, "Finished", "True", "ByTest"):
+            self._ended.add(key)
+            del self._latest[key]
+            if len(self._ended) == self._shape.workloads:
+                self._over.set()
+
+    async def _let_go(self, key: str) -> None:
+        await self._set(key, "QuotaReserved", "False", "Pending", admission=None)
+
+    async def _set(self, key: str, condition: str, value: str, reason: str, **more: Any) -> bool:
+        """Sets a condition of what was seen last; again after a conflict, until it is there or the Workload moved on."""
+        namespace, name = key.split("/")
+        while True:
+            seen = self._latest[key]
+            now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+            wanted = {"type": condition, "status": value, "reason": reason, "message": "By the test runner", "lastTransitionTime": now}
+            conditions = [c for c in seen["status"]["conditions"] if c["type"] != condition] + [wanted]
+            body = {"metadata": {"resourceVersion": seen["metadata"]["resourceVersion"]}, "status": {"conditions": conditions, **more}}
+            try:
+                await self._client.patch(WORKLOADS, name, body, namespace, subresource="status")
+                return True
+            except StatusError as error:
+                if is_not_found(error):
+                    return False
+                if not is_conflict(error):
+                    raise
+                self._latest[key] = await self._client.get(WORKLOADS, name, namespace)
+
+
+async def _main(socket: str, shape: str, scale: str) -> None:
+    async with HttpClient(unix_socket(socket)) as client:
+        outcome = await Load(client, SHAPES[shape].scaled(float(scale))).run()
+    print(json.dumps(asdict(outcome)))
+
+
+if __name__ == "__main__":
+    uvloop.run(_main(*sys.argv[1:]))
