@@ -7,13 +7,16 @@ from typing import Any
 
 import msgspec
 
+from raysail.api.kueue import Workload
 from raysail.api.kueue.admission.jobkinds import BY_OWNER
+from raysail.api.kueue.names import ADMISSION_GATE
 from raysail.api.meta import parse_time
 from raysail.api.resources import NAMESPACES, PODS, RESOURCE_FLAVORS, WORKLOADS
 from raysail.queue.jobs import KINDS, pod_group
 from raysail.queue.jobs.kind import Job
 from raysail.queue.jobs.pod import PodReconciler, info_for
 from raysail.queue.jobs.pod_group import Pods, gather, group_of_pod
+from raysail.queue.metrics.gates import gates_gone, seconds_since_admission
 from raysail.queue.podset import PodSetConflictError, PodSetInfo
 from tests.conformance.decisions.corpus import Case, Json, Skip, differences, plain, view
 from tests.conformance.decisions.reconcile import Scene, compare_error, compare_events, compare_objects
@@ -169,6 +172,26 @@ def stop(case: Case) -> list[str]:
     return wrong + differences(said, [each["metadata"]["name"] for each in case.want.get("wantStopped") or ()])
 
 
+def gate_removal(case: Case) -> list[str]:
+    """The Pods start, and how long after the admission is what the metric adds up."""
+    scene = Scene(case)
+    scene.put(NAMESPACES, [{"metadata": {"name": "default"}}])
+    scene.put(PODS, case.given["pods"])
+    scene.put(RESOURCE_FLAVORS, [{"metadata": {"name": "rf"}, "spec": {"nodeLabels": {"kubernetes.io/arch": "arm64"}}}])
+    scene.put(WORKLOADS, case.given["workloads"])
+    outcome = scene.reconcile(KIND.framework, *key_of(case, case.given["pods"][0]))
+    found = compare_error(outcome, case.want.get("wantErr"))
+    found += compare_objects(outcome.all(PODS), case.want["wantPods"], "pods", without=NOT_COMPARED)
+    workload = view(case.given["workloads"][0], Workload)
+    before = {pod["metadata"]["name"]: view(pod, Job) for pod in case.given["pods"]}
+    removed = [
+        gate for pod in outcome.all(PODS) for gate in gates_gone(before[pod["metadata"]["name"]], view(pod, Job)) if gate == ADMISSION_GATE
+    ]
+    waited = seconds_since_admission(workload, parse_time(case.now or case.fixtures["now"])) or 0
+    wanted = (case.want.get("wantMetricsCount", 0), case.want.get("wantMetricsSeconds", 0))
+    return found + differences([len(removed), waited * len(removed)], list(wanted))
+
+
 def workload_deleted(case: Case) -> list[str]:
     """Which groups are looked at when a Workload is deleted."""
     scene = Scene(case)
@@ -198,6 +221,7 @@ RUNNERS = {
         "TestIndexPodGroupName": group_index,
         "TestIsPodOwnerManagedByQueue": owner_is_managed,
         "TestStop": stop,
+        "TestRecordPodSchedulingGateRemovalSeconds": gate_removal,
         "TestWorkloadHandlerDelete": workload_deleted,
     },
 }
