@@ -6,15 +6,27 @@ import asyncio
 import base64
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import jsonpatch
 import pytest
+import yaml
 
 from raysail.api.errors import StatusError
 from raysail.api.kueue.admission import AdmissionSettings
-from raysail.api.resources import CLUSTER_QUEUES, JOBS, LOCAL_QUEUES, RESOURCE_FLAVORS, WORKLOADS, Resource
+from raysail.api.resources import (
+    CLUSTER_QUEUES,
+    CLUSTER_ROLE_BINDINGS,
+    CLUSTER_ROLES,
+    JOBS,
+    LOCAL_QUEUES,
+    RESOURCE_FLAVORS,
+    WORKLOADS,
+    Resource,
+)
+from raysail.kube.discovery import served_kinds
 from raysail.operator.arguments import parse
 from raysail.operator.extension.front_proxy import from_config_map
 from raysail.operator.process import run
@@ -27,6 +39,7 @@ from raysail.operator.webhooks.objects import decide
 from tests.support.embedded import embedded_api, short_folder
 from tests.support.kubernetes import MISSING, Kubernetes, assets
 
+MANIFESTS = Path(__file__).parents[2] / "examples" / "kubernetes" / "raysail.yaml"
 JOB = {
     "apiVersion": "batch/v1",
     "kind": "Job",
@@ -140,6 +153,14 @@ def test_a_certificate_is_for_its_names(tmp_path: Path) -> None:
     given.server_context()
 
 
+async def test_the_example_is_taken_by_an_api_server() -> None:
+    async with embedded_api(port=None) as api:
+        kinds = {kind.resource.kind: kind.resource for kind in await served_kinds(api.client)}
+        for document in yaml.safe_load_all(MANIFESTS.read_text()):
+            resource = kinds[document["kind"]]
+            await api.client.create(resource, document, "raysail-system" if resource.namespaced else None)
+
+
 async def test_replicas_share_one_certificate() -> None:
     async with embedded_api(port=None) as api:
         first, second = await asyncio.gather(*(certificate.shared(api.client, "default", "cert", ["a"]) for _ in range(2)))
@@ -194,13 +215,17 @@ def test_the_flags_of_kueues_load_test_are_taken() -> None:
 @pytest.mark.slow
 @pytest.mark.skipif(assets() is None, reason=MISSING)
 async def test_on_a_real_kube_apiserver() -> None:
+    """With the rights of the example's service account, and no more."""
     with short_folder(None) as folder:
         api = Kubernetes(folder)
         stop = asyncio.Event()
         try:
             await api.start()
+            async with api.client() as client:
+                await _grant(client)
+            connection = replace(api.connection(), impersonate="system:serviceaccount:raysail-system:raysail")
             chosen = OperatorSettings(
-                connection=api.connection(), controllers=frozenset({QUEUE}), install=True, webhooks=WebhookSettings("127.0.0.1", 0)
+                connection=connection, controllers=frozenset({QUEUE}), install=True, webhooks=WebhookSettings("127.0.0.1", 0)
             )
             running = asyncio.create_task(run(chosen, stop))
             async with api.client() as client, asyncio.timeout(90):
@@ -210,6 +235,14 @@ async def test_on_a_real_kube_apiserver() -> None:
             await running
         finally:
             await api.stop()
+
+
+async def _grant(client: Any) -> None:
+    """The example's ClusterRole and its binding."""
+    for document in yaml.safe_load_all(MANIFESTS.read_text()):
+        resource = {"ClusterRole": CLUSTER_ROLES, "ClusterRoleBinding": CLUSTER_ROLE_BINDINGS}.get(document["kind"])
+        if resource is not None:
+            await client.create(resource, document)
 
 
 async def _until_served(client: Any, running: asyncio.Task[None]) -> None:
