@@ -7,11 +7,13 @@ from typing import Any
 
 import msgspec
 
-from raysail.api.kueue import ClusterQueue, Cohort, LocalQueue, ResourceFlavor, Workload
+from raysail.api.core.node import Node
+from raysail.api.kueue import ClusterQueue, Cohort, LocalQueue, ResourceFlavor, Topology, Workload
 from raysail.api.meta import Object, format_time
 from raysail.queue.cycle import Options, plan
 from raysail.queue.decisions import Admit, Plan, Preempt, Wait
 from raysail.queue.snapshot import Listed, Snapshot, build
+from raysail.queue.topology.pods import Pod
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 NOW = START + timedelta(hours=1)
@@ -145,6 +147,9 @@ def scene(
             cohorts=[each for each in objects if isinstance(each, Cohort)],
             flavors=flavors,
             namespaces={"ns": {}},
+            topologies=[each for each in objects if isinstance(each, Topology)],
+            nodes=[each for each in objects if isinstance(each, Node)],
+            pods=[each for each in objects if isinstance(each, Pod)],
         ),
         now.timestamp(),
         options,

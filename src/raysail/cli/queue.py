@@ -9,9 +9,10 @@ from typing import Any
 import click
 import msgspec
 
+from raysail.api.core.node import Node
 from raysail.api.durations import human_duration
 from raysail.api.errors import StatusError, is_not_found
-from raysail.api.kueue import AdmissionCheck, ClusterQueue, Cohort, LocalQueue, ResourceFlavor, Workload
+from raysail.api.kueue import AdmissionCheck, ClusterQueue, Cohort, LocalQueue, ResourceFlavor, Topology, Workload
 from raysail.api.resources import (
     ADMISSION_CHECKS,
     CLUSTER_QUEUES,
@@ -19,6 +20,8 @@ from raysail.api.resources import (
     LIMIT_RANGES,
     LOCAL_QUEUES,
     NAMESPACES,
+    NODES,
+    PODS,
     RAY_CLUSTERS,
     RAY_JOBS,
     RESOURCE_FLAVORS,
@@ -33,6 +36,7 @@ from raysail.cli.output import table
 from raysail.queue.explain import Why, queue_listing
 from raysail.queue.explain import why as explain
 from raysail.queue.snapshot import Listed, Snapshot, build
+from raysail.queue.topology.pods import Pod
 
 
 def snapshot(api: Api, now: float) -> Snapshot:
@@ -41,6 +45,7 @@ def snapshot(api: Api, now: float) -> Snapshot:
     for found in api.list(LIMIT_RANGES):
         limits.setdefault(found["metadata"]["namespace"], []).append(found["spec"])
     overheads = {c["metadata"]["name"]: c["overhead"].get("podFixed") or {} for c in api.list(RUNTIME_CLASSES) if c.get("overhead")}
+    topologies = msgspec.convert(api.list(TOPOLOGIES), list[Topology])
     listed = Listed(
         workloads=msgspec.convert(api.list(WORKLOADS), list[Workload]),
         cluster_queues=msgspec.convert(api.list(CLUSTER_QUEUES), list[ClusterQueue]),
@@ -48,7 +53,9 @@ def snapshot(api: Api, now: float) -> Snapshot:
         cohorts=msgspec.convert(api.list(COHORTS), list[Cohort]),
         flavors=msgspec.convert(api.list(RESOURCE_FLAVORS), list[ResourceFlavor]),
         checks=msgspec.convert(api.list(ADMISSION_CHECKS), list[AdmissionCheck]),
-        topologies=[t["metadata"]["name"] for t in api.list(TOPOLOGIES)],
+        topologies=topologies,
+        nodes=msgspec.convert(api.list(NODES), list[Node]) if topologies else (),
+        pods=msgspec.convert(api.list(PODS), list[Pod]) if topologies else (),
         namespaces={n["metadata"]["name"]: n["metadata"].get("labels") or {} for n in api.list(NAMESPACES)},
         limit_ranges=limits,
         overheads=overheads,

@@ -19,6 +19,7 @@ from raysail.queue.preemption import Preemptor
 from raysail.queue.preemption.candidates import order_of
 from raysail.queue.quota import FlavorResource
 from raysail.queue.snapshot import Snapshot
+from raysail.queue.topology.advice import flavors_of, reason_of, relaxed
 from raysail.queue.workload import (
     WorkloadInfo,
     admission_gates,
@@ -96,7 +97,7 @@ class Tried:
 
 @dataclass(frozen=True, slots=True)
 class Help:
-    """A change that would let the job start; it was tried. `kind` is wait, fewer, priority, quota, or fix."""
+    """A change that would let the job start; it was tried. `kind` is wait, fewer, priority, topology, quota, or fix."""
 
     kind: str
     text: str
@@ -259,7 +260,11 @@ def _waiting(answer: Why, snapshot: Snapshot, now: float) -> None:
         )
         return
     keys = _lacking(snapshot, info, queue, assignment, answer)
-    answer.holders = _holders(snapshot, queue, keys, now)
+    scattered = "" if keys else reason_of(assignment)
+    if scattered:  # quota is there, but not in one place
+        flavors = flavors_of(assignment, snapshot.world.topologies)
+        keys = [key for key in assignment.total_requests() if key[0] in flavors]
+    answer.holders = _holders(snapshot, queue, keys, now, everywhere=bool(scattered))
     if victims:
         answer.state = "preempting"
         leaving = ", ".join(str(job_of(victim.obj)) for victim in victims[:3])
@@ -267,6 +272,9 @@ def _waiting(answer: Why, snapshot: Snapshot, now: float) -> None:
     elif assignment.no_fit_reason in ("ExceedsMaxQuota", "NoMatchingFlavor"):
         answer.never = True
         answer.summary = f"can never start as things are: {assignment.message()}"
+    elif scattered:
+        answer.never = assignment.mode() is Mode.NO_FIT
+        answer.summary = f"{'can never start as things are' if answer.never else 'waits for room in one place'}: {scattered}"
     else:
         lacking = ", ".join(f"{each.resource} in flavor {each.flavor} (needs {each.needed}, {each.free} free)" for each in answer.missing)
         answer.summary = f"waits for quota: {lacking or assignment.message()}"
@@ -320,11 +328,11 @@ def _lacking(snapshot: Snapshot, info: WorkloadInfo, queue: ClusterQueue, assign
     return keys
 
 
-def _holders(snapshot: Snapshot, queue: ClusterQueue, keys: list[FlavorResource], now: float) -> list[Holder]:
-    """Whoever holds the missing quota: the own queue's jobs, and those of the tree that use it, largest first."""
+def _holders(snapshot: Snapshot, queue: ClusterQueue, keys: list[FlavorResource], now: float, *, everywhere: bool) -> list[Holder]:
+    """Whoever holds the missing quota: the own queue's jobs, and those of the tree (or of all queues) that use it, largest first."""
     found: list[tuple[int, Holder]] = []
     wanted = set(keys)
-    for member in tree_members(queue.root()):
+    for member in snapshot.world.cluster_queues.values() if everywhere else tree_members(queue.root()):
         borrows = {key for key in wanted if member.borrowing(key)} if member.parent is not None else set()
         for info in member.workloads.values():
             held = {key: amount for key, amount in info.usage().items() if key in wanted and amount}
@@ -357,6 +365,11 @@ def _advise(answer: Why, snapshot: Snapshot, info: WorkloadInfo, queue: ClusterQ
     if (priority := _priority(snapshot, info, queue, now)) is not None:
         text = f"with priority {priority[0]} or more it would preempt {', '.join(str(job_of(v.obj)) for v in priority[1][:3])}"
         answer.helps.append(Help("priority", text))
+    flavors = {flavor for flavor, _ in keys}
+    for text, probe in relaxed(info, snapshot.world.topologies, flavors) if reason_of(_assign(snapshot, info, queue, now)) else ():
+        if _assign(snapshot, probe, queue, now).mode() is Mode.FIT:
+            answer.helps.append(Help("topology", f"with {text} it would start now"))
+            break
     for each in answer.missing if answer.never else ():
         text = f"raise the quota of {each.resource} in flavor {each.flavor} (at most {each.most} can be had, {each.needed} are needed)"
         answer.helps.append(Help("quota", text))
@@ -365,7 +378,10 @@ def _advise(answer: Why, snapshot: Snapshot, info: WorkloadInfo, queue: ClusterQ
 def _enough(snapshot: Snapshot, info: WorkloadInfo, queue: ClusterQueue, keys: list[FlavorResource], now: float) -> list[WorkloadInfo]:
     """Holders whose end would suffice: as few as a simple search finds."""
     wanted = set(keys)
-    holding = [each for member in tree_members(queue.root()) for each in member.workloads.values() if each.uses(wanted)]
+    tree = {member.name for member in tree_members(queue.root())}
+    holding = [each for member in snapshot.world.cluster_queues.values() for each in member.workloads.values() if each.uses(wanted)]
+    if any(each.cluster_queue not in tree for each in holding):  # those of other trees only matter where they share nodes
+        holding = [each for each in holding if each.cluster_queue in tree or each.topology_uses()]
     holding.sort(key=lambda each: (not each.is_evicted(), *order_of(each, queue.name, now, by_usage=False)))
     for single in holding[:MAX_LISTED]:
         if _fits_without(snapshot, info, queue, [single], now):
@@ -402,6 +418,8 @@ def _assign(snapshot: Snapshot, info: WorkloadInfo, queue: ClusterQueue, now: fl
         preemptor,
         fair_sharing=snapshot.options.fair_sharing,
         ignore_undeclared=snapshot.options.ignore_undeclared,
+        topologies=snapshot.world.topologies,
+        check_controllers=snapshot.world.check_controllers,
     )
     return assigner.assign(counts)
 

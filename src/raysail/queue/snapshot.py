@@ -10,11 +10,14 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from raysail.api import conditions
-from raysail.api.kueue import AdmissionCheck, ClusterQueue, Cohort, LocalQueue, ResourceFlavor, Workload
+from raysail.api.core.node import Node
+from raysail.api.kueue import AdmissionCheck, ClusterQueue, Cohort, LocalQueue, ResourceFlavor, Topology, Workload
 from raysail.queue.activity import Activity, Check, Surroundings, activity_of
 from raysail.queue.cycle import Options
 from raysail.queue.pending import Pending
 from raysail.queue.requests import NO_RULES, ResourceRules, summarize_limits
+from raysail.queue.topology.nodes import pod_amounts
+from raysail.queue.topology.pods import Pod, counts_beside
 from raysail.queue.workload import WorkloadInfo, counts_as_usage, may_be_queued
 from raysail.queue.world import Flavor, World
 
@@ -29,7 +32,10 @@ class Listed:
     cohorts: Iterable[Cohort] = ()
     flavors: Iterable[ResourceFlavor] = ()
     checks: Iterable[AdmissionCheck] = ()
-    topologies: Iterable[str] = ()
+    topologies: Iterable[Topology] = ()
+    nodes: Iterable[Node] = ()
+    pods: Iterable[Pod] = ()
+    """Nodes and Pods: only looked at where there are topologies."""
     namespaces: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     limit_ranges: Mapping[str, Iterable[Mapping[str, Any]]] = field(default_factory=dict)
     overheads: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
@@ -61,7 +67,9 @@ def build(listed: Listed, now: float, options: Options = Options(), rules: Resou
         for check in listed.checks
     }
     activities: dict[str, Activity] = {}
-    around = Surroundings(world.flavors, checks, frozenset(listed.topologies))
+    world.check_controllers = {name: check.controller for name, check in checks.items()}
+    _survey(world, listed)
+    around = Surroundings(world.flavors, checks, frozenset(world.topologies.levels))
     for obj in listed.cluster_queues:
         queue = world.set_cluster_queue(obj)
         activity = activity_of(queue, around, terminating=obj.metadata.deletion_timestamp is not None)
@@ -89,3 +97,14 @@ def build(listed: Listed, now: float, options: Options = Options(), rules: Resou
             pending.push(info, now)
             infos[info.key] = info
     return Snapshot(world, pending, workloads, local_queues, activities, options, infos)
+
+
+def _survey(world: World, listed: Listed) -> None:
+    """Topologies, their nodes, and what runs there beside them."""
+    for topology in listed.topologies:
+        world.topologies.set_topology(topology.metadata.name, [level.node_label for level in topology.spec.levels])
+    for node in listed.nodes:
+        world.topologies.set_node(node)
+    for pod in listed.pods:
+        if counts_beside(pod):
+            world.topologies.set_pod(f"{pod.metadata.namespace}/{pod.metadata.name}", pod.node, pod_amounts(pod.spec))
