@@ -26,9 +26,13 @@ from raysail.api.resources import (
     WORKLOADS,
     Resource,
 )
+from raysail.kube.connection import unix_socket
 from raysail.kube.discovery import served_kinds
+from raysail.kube.http import HttpClient
 from raysail.operator.arguments import parse
 from raysail.operator.extension.front_proxy import from_config_map
+from raysail.operator.extension.handler import ExtensionHandler
+from raysail.operator.extension.socket import SocketServer
 from raysail.operator.process import run
 from raysail.operator.settings import QUEUE, OperatorSettings, ServiceReference, SettingsError, WebhookSettings
 from raysail.operator.webhooks import admission, certificate, configurations
@@ -167,6 +171,20 @@ async def test_replicas_share_one_certificate() -> None:
         assert first == second
         other = await certificate.shared(api.client, "default", "cert", ["b"])
         assert other != first
+
+
+async def test_who_does_not_lead_does_not_say_that_there_is_no_queue(tmp_path: Path) -> None:
+    leading = False
+    handler = ExtensionHandler({"g": lambda path, query: {"path": path, **query}}, None, lambda: leading)
+    server = await SocketServer.open(handler, tmp_path / "s")
+    async with HttpClient(unix_socket(tmp_path / "s")) as client:
+        assert (await client.raw("GET", "/apis/g/v1"))[0] == 200
+        assert (await client.raw("GET", "/apis/g/v1/things/x"))[0] == 503
+        leading = True
+        status, _, body = await client.raw("GET", "/apis/g/v1/things/x", params={"limit": "2"})
+        assert (status, json.loads(body)) == (200, {"path": "/apis/g/v1/things/x", "limit": ["2"]})
+        assert (await client.raw("GET", "/apis/other/v1"))[0] == 404
+    await server.close()
 
 
 def test_a_front_proxy_is_known_by_authority_and_name() -> None:

@@ -121,7 +121,7 @@ async def _attach(settings: OperatorSettings, client: HttpClient, manager: Manag
         return None
     from raysail.operator.webhooks.attachment import Attachment
 
-    attachment = Attachment(settings, client, manager.extension_apis)
+    attachment = Attachment(settings, client, manager.extension_apis, lambda: manager.ready)
     opening = asyncio.create_task(attachment.open(), name="webhooks")
     waiting = asyncio.create_task(stopping.wait())
     try:
@@ -129,6 +129,9 @@ async def _attach(settings: OperatorSettings, client: HttpClient, manager: Manag
         if opening.done():
             opening.result()
         return attachment
+    except BaseException:
+        await attachment.close()
+        raise
     finally:
         for task in (opening, waiting):
             task.cancel()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Final
 
 import orjson
@@ -15,14 +15,17 @@ from raysail.operator.extension.front_proxy import FrontProxy
 
 logger = logging.getLogger(__name__)
 
-_ANSWER_ITSELF: Final = frozenset({"/apis"})
+_PARTS_OF_DISCOVERY: Final = 4
+"""Of /apis/GROUP/VERSION, the leading empty one included."""
 
 
 class ExtensionHandler:
     """Answers below /apis. Over TLS only to a `front_proxy`; None where the listener itself is only reachable by the API server (a private socket)."""
 
-    def __init__(self, apis: Mapping[str, ExtensionApi], front_proxy: FrontProxy | None) -> None:
+    def __init__(self, apis: Mapping[str, ExtensionApi], front_proxy: FrontProxy | None, ready: Callable[[], bool]) -> None:
+        """`ready`: whether there is anything to tell yet. A process that waits to become the leader knows of no queue, and must not say that there is none."""
         self._apis = apis
+        self._ready = ready
         self._front_proxy = front_proxy
 
     def routes(self) -> list[web.RouteDef]:
@@ -57,12 +60,14 @@ class ExtensionHandler:
 
     def _found(self, request: web.Request) -> dict[str, object]:
         path = request.path.rstrip("/")
-        if path in _ANSWER_ITSELF:
+        if path == "/apis":
             groups = [api(f"/apis/{group}", {}) for group, api in self._apis.items()]
             return {"kind": "APIGroupList", "apiVersion": "v1", "groups": groups}
         api = self._apis.get(path.split("/")[2])
         if api is None:
             raise StatusError("NotFound", "the server could not find the requested resource")
+        if len(path.split("/")) > _PARTS_OF_DISCOVERY and not self._ready():
+            raise StatusError("ServiceUnavailable", "the controllers of this process do not run (yet)")
         return api(path, {name: request.query.getall(name) for name in request.query})
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import ssl
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from urllib.parse import urlsplit
 
@@ -30,8 +30,9 @@ logger = logging.getLogger(__name__)
 class Attachment:
     """What was opened; `close` ends it. The registrations stay: as with Kueue, jobs are not let past the queue while it is away for a moment."""
 
-    def __init__(self, settings: OperatorSettings, client: Client, apis: Mapping[str, ExtensionApi]) -> None:
-        """`apis`: the API groups that are answered here."""
+    def __init__(self, settings: OperatorSettings, client: Client, apis: Mapping[str, ExtensionApi], ready: Callable[[], bool]) -> None:
+        """`apis`: the API groups that are answered here, once the controllers are `ready`."""
+        self._ready = ready
         self._settings = settings
         self._client = client
         self._apis = apis
@@ -43,7 +44,7 @@ class Attachment:
     async def open(self) -> None:
         """Does it all, waiting for the API where it is away. Raises RegistrationError, OSError."""
         if self._settings.extension_socket is not None and self._apis:
-            self._socket = await SocketServer.open(ExtensionHandler(self._apis, None), self._settings.extension_socket)
+            self._socket = await SocketServer.open(ExtensionHandler(self._apis, None, self._ready), self._settings.extension_socket)
             await persistently("register the visibility API", self._register_socket, asyncio.sleep)
         endpoint: Endpoint | None = None
         if self._settings.webhooks is not None:
@@ -69,7 +70,7 @@ class Attachment:
     async def _listen(self, webhooks: WebhookSettings) -> Endpoint:
         found = await self._certificate(webhooks)
         await persistently("read how the API server's front proxy is known", self._read_front_proxy, asyncio.sleep)
-        more = ExtensionHandler(self._apis, self._front_proxy).routes() if self._front_proxy is not None else ()
+        more = ExtensionHandler(self._apis, self._front_proxy, self._ready).routes() if self._front_proxy is not None else ()
         self._server = WebhookServer(self._client, webhooks.admission, more)
         try:
             context = found.server_context()
