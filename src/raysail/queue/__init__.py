@@ -17,6 +17,7 @@ def register(manager: Manager, settings: QueueSettings) -> None:
     from raysail.api.kueue import visibility
     from raysail.queue.cache import QueueCache
     from raysail.queue.checks.controller import ProvisioningCheckController, ProvisioningController
+    from raysail.queue.concurrent.controller import VariantController
     from raysail.queue.controllers.priority import PriorityClassController
     from raysail.queue.controllers.queues import ClusterQueueController, CohortController, LocalQueueController
     from raysail.queue.controllers.references import register_references
@@ -42,6 +43,8 @@ def register(manager: Manager, settings: QueueSettings) -> None:
     PriorityClassController(manager, cache)
     ProvisioningCheckController(manager, cache)
     ProvisioningController(manager, cache, settings)
+    if settings.gate("ConcurrentAdmission", False):
+        VariantController(manager, cache, settings)
     if settings.gate("MultiKueue", True):
         register_multikueue(manager, cache, settings)
     jobs = Jobs(manager, cache, settings, KINDS.values())

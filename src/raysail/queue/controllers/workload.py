@@ -94,6 +94,7 @@ class WorkloadController:
             checks,
             refused,
             waiting.unfit_reason(f"{key[0]}/{key[1]}") if waiting is not None and (key := workload.metadata.key) else "",
+            obj is not None and obj.spec.concurrent_admission_policy is not None and self.settings.gate("ConcurrentAdmission", False),
         )
 
     async def _do(self, workload: Workload, step: Step) -> None:
