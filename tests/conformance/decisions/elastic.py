@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import copy
+from datetime import timedelta
 from typing import Any
 
 from raysail.api.errors import StatusError
@@ -65,8 +66,8 @@ def ensure(case: Case) -> list[str]:
 
 
 async def _ensure(case: Case) -> list[str]:
-    """Where an error is wanted the API of the case refuses writes, which its data do not show."""
-    bench = Bench(parse_time(case.now or NOW))
+    """Where an error is wanted the API of the case refuses writes, which its data do not show. The scheduler has had time to do its part."""
+    bench = Bench(parse_time(case.now or NOW) + timedelta(minutes=1))
     kind = GivenPodSets(case.given["args"].get("jobPodSets") or [])
     kinds = {**KINDS, kind.framework: kind}
     settings = settings_of(case)

@@ -6,13 +6,14 @@ Source: Kueue pkg/controller/jobframework/reconciler.go (ensureOneWorkload and w
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
+from raysail.api import conditions
 from raysail.api.errors import StatusError, is_already_exists
 from raysail.api.kueue import Workload, names
-from raysail.api.meta import owner_reference
+from raysail.api.meta import owner_reference, parse_time
 from raysail.api.names import label_value_faults
 from raysail.api.resources import WORKLOADS
 from raysail.kube.informer import Key
@@ -22,9 +23,23 @@ from raysail.queue.jobs.kind import Job, JobKind, JsonObject
 from raysail.queue.jobs.shared import LookAgain, group_of
 from raysail.queue.jobs.workloads import MissingPriorityClassError, construct, matches, pod_sets_of, prebuilt_name, priority_of
 from raysail.queue.outcomes import cut
-from raysail.queue.slices import counts_of, key_of, latest_with_quota, plan_slices, replacement_for, slice_annotations, unfinished
+from raysail.queue.slices import (
+    REPLACED,
+    Finish,
+    counts_of,
+    is_evicted,
+    key_of,
+    latest_with_quota,
+    plan_slices,
+    replacement_for,
+    slice_annotations,
+    unfinished,
+)
 from raysail.queue.workload import has_reservation, is_finished
 from raysail.queue.writes import merge_patch
+
+_SCHEDULER_SECONDS: Final = 2.0
+"""More than the scheduler takes from the one write to the other; times in conditions are whole seconds."""
 
 
 class WorkloadUpkeep(JobActions):
@@ -142,6 +157,8 @@ class WorkloadUpkeep(JobActions):
     async def _ensure_slices(self, job: Job) -> tuple[bool, Workload | None]:
         """(whether the job's Workloads are slices of it as it is, the one that stands for it)."""
         plan = plan_slices(counts_of(pod_sets_of(self.kind, job, self.gates)), self._owned(self.kind, job))
+        if any(self._scheduler_ends(over, plan.workload) for over in plan.finish):
+            raise LookAgain("the scheduler is about to end the slice that it replaced", _SCHEDULER_SECONDS)
         for over in plan.finish:
             await self._finish(over.workload, over.reason, over.message)
         workload = plan.workload
@@ -151,6 +168,15 @@ class WorkloadUpkeep(JobActions):
                 pod_set["count"] = plan.resize.get(pod_set["name"], pod_set.get("count", 0))
             workload = await self.workloads.patch(workload, {"spec": {"podSets": pod_sets}})
         return plan.fits, workload
+
+    def _scheduler_ends(self, over: Finish, successor: Workload | None) -> bool:
+        """Who gives a slice its quota ends the one it replaces, and says so; only where that did not happen (a crash) it is done here."""
+        if over.reason != REPLACED[0] or successor is None or is_evicted(over.workload):
+            return False
+        reserved = conditions.find(successor.status.conditions, "QuotaReserved")
+        if reserved is None or reserved.status != "True" or not reserved.last_transition_time:
+            return False
+        return (self._now - parse_time(reserved.last_transition_time)).total_seconds() < _SCHEDULER_SECONDS
 
     # following its job
 
