@@ -79,6 +79,8 @@ def base_environment(
         "RAYSAIL_RAY_MEMORY_BYTES": str(memory),
         "RAYSAIL_RAY_OBJECT_STORE_BYTES": str(resources.object_store_bytes(memory)),
         "RAY_GRACEFUL_SHUTDOWN_DRAIN_TIMEOUT_S": str(max(1, grace - 5)),
+        # The first driver of a head is its own agent, which runs no tasks: it must not wait for a worker that is not for it, and jobs for it.
+        "RAY_prestart_worker_first_driver": "0",
         **settings.pod_environment,
     }
     if settings.warm_ray:

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from raysail.node.supervisor import linux
+from raysail.node.warm import order
 from raysail.node.warm.protocol import is_warm_program
 
 _CONSTANTS: Final = "ray._private.ray_constants"
@@ -75,6 +76,7 @@ def run() -> int:
     """Ray's own command line; its exit code."""
     if sys.argv[1:2] == ["start"]:
         _start_parts_warm()
+        order.improve()
     return _finished(importlib.import_module("ray.scripts.scripts").main)
 
 
