@@ -8,10 +8,10 @@ import ipaddress
 from collections.abc import Iterator
 from typing import Any, Final
 
-from raysail.api.crds import all_crds
+from raysail.api.crds import all_crds, forget_crds
 from raysail.apiserver.access.bootstrap import bootstrap_objects
 from raysail.apiserver.access.users import LOCAL_ADMIN
-from raysail.apiserver.customresources import accepted_status, is_established
+from raysail.apiserver.customresources import accepted_status, is_established, outline
 from raysail.apiserver.rest.call import Call, Shared, key_of
 from raysail.apiserver.rest.metadata import fill_for_create
 from raysail.apiserver.rest.storing import encoder
@@ -30,6 +30,7 @@ async def install(shared: Shared, *, with_crds: bool) -> None:
         waiting += [_ensure_crd(shared, crd) for crd in all_crds()]
     await asyncio.gather(*waiting)
     if with_crds:
+        forget_crds()
         await _established(shared)
 
 
@@ -105,7 +106,8 @@ async def _ensure(shared: Shared, group: str, version: str, plural: str, obj: Js
 async def _ensure_crd(shared: Shared, crd: JsonObject) -> None:
     call = _call(shared, *_CRDS, "")
     present = shared.store.latest(call.definition.collection, crd["metadata"]["name"])
-    wanted = copy.deepcopy(crd)
+    # What is filled in stands in the outer parts; the schemas are constants.
+    wanted: JsonObject = {**crd, "spec": {**crd["spec"], "names": dict(crd["spec"]["names"])}}
     call.definition.strategy.default(wanted)
     if present is None:
         # Ours are valid (tests see to it): they come in as what validation and acceptance would make of them.
@@ -124,7 +126,7 @@ async def _ensure_crd(shared: Shared, crd: JsonObject) -> None:
 
 async def _established(shared: Shared) -> None:
     collection = _call(shared, *_CRDS, "").definition.collection
-    while not all(is_established(record.object()) for record in shared.store.collection(collection).scan()):
+    while not all(is_established(outline(record.data)) for record in shared.store.collection(collection).scan()):
         await shared.store.next_change(collection)
 
 

@@ -17,7 +17,7 @@ import orjson
 
 from raysail.api.meta import format_time
 from raysail.api.resources import CUSTOM_RESOURCE_DEFINITIONS
-from raysail.apiserver.customresources import CLEANUP_FINALIZER, accepted_status, definitions, is_established, terminating_status
+from raysail.apiserver.customresources import CLEANUP_FINALIZER, accepted_status, definitions, is_established, outline, terminating_status
 from raysail.apiserver.registry import Registry
 from raysail.apiserver.rest.storing import encoder
 from raysail.apiserver.store import Change, Store
@@ -45,7 +45,7 @@ class CustomKinds:
     def start(self) -> None:
         """Serves what is there, then follows."""
         for record in self._store.collection(COLLECTION).scan():
-            self._crds[record.key] = record.object()
+            self._crds[record.key] = outline(record.data)
         for crd in list(self._crds.values()):
             self._see(crd)
         self._store.on_commit(COLLECTION, self._follow)
@@ -58,7 +58,7 @@ class CustomKinds:
             for crd in list(self._crds.values()):
                 self._see(crd)
         else:
-            self._crds[change.key] = crd = change.new.object()
+            self._crds[change.key] = crd = outline(change.new.data)
             self._see(crd)
 
     def _see(self, crd: dict[str, Any]) -> None:

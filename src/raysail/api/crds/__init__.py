@@ -9,8 +9,9 @@ from functools import cache
 from typing import Any
 
 from raysail.api.crds.definitions import KINDS, KUEUE_KINDS, RAY_KINDS, Kind
+from raysail.api.crds.schema import forget_schemas
 
-__all__ = ["KINDS", "KUEUE_KINDS", "RAY_KINDS", "Kind", "all_crds", "crd"]
+__all__ = ["KINDS", "KUEUE_KINDS", "RAY_KINDS", "Kind", "all_crds", "crd", "forget_crds"]
 
 
 @cache
@@ -22,6 +23,12 @@ def crd(name: str) -> dict[str, Any]:
 def all_crds() -> list[dict[str, Any]]:
     """All definitions, ray.io first."""
     return [crd(name) for name in _kinds()]
+
+
+def forget_crds() -> None:
+    """Frees what was kept: a process that has installed them needs them no more."""
+    crd.cache_clear()
+    forget_schemas()
 
 
 @cache

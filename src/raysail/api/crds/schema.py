@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import inspect
+import sys
 import types
 import typing
 from collections.abc import Iterable
 from functools import cache
 from typing import Annotated, Any, Final
-
-import msgspec
 
 from raysail.api.crds.builtin import CONDITION, QUANTITY, Schema, builtin_schema
 from raysail.api.meta import Condition, ObjectMeta, View
@@ -50,13 +50,13 @@ def _object(view: type[View], version: str) -> Schema:
     hints = _hints(view)
     properties: dict[str, Schema] = {}
     required = []
-    for member in msgspec.structs.fields(view):
-        hint, facts = _unwrap(hints[member.name])
+    for name, encode_name in zip(view.__struct_fields__, view.__struct_encode_fields__, strict=True):
+        hint, facts = _unwrap(hints[name])
         if hint is ObjectMeta or any(fact.versions and version not in fact.versions for fact in facts):
             continue
-        properties[member.encode_name] = _with_facts(_bare(hint, facts, version), facts, version)
+        properties[encode_name] = _with_facts(_bare(hint, facts, version), facts, version)
         if any(fact.required is True or (fact.required and version in fact.required) for fact in facts):
-            required.append(member.encode_name)
+            required.append(encode_name)
     schema: Schema = {"type": "object", "properties": properties}
     if required:
         schema["required"] = sorted(required)
@@ -64,8 +64,23 @@ def _object(view: type[View], version: str) -> Schema:
 
 
 @cache
-def _hints(view: type[View]) -> dict[str, Any]:
-    return typing.get_type_hints(view, include_extras=True)
+def _hints(view: type) -> dict[str, Any]:
+    """The types of a view's fields, inherited ones too: what typing.get_type_hints gives for annotations that are all text, ten times faster."""
+    hints: dict[str, Any] = {}
+    for base in reversed(view.__mro__[1:]):
+        if base.__module__.startswith("raysail."):
+            hints |= _hints(base)
+    names = vars(sys.modules[view.__module__])
+    for name, text in inspect.get_annotations(view).items():
+        hints[name] = eval(text, names)  # noqa: S307 - our own annotations
+    return hints
+
+
+def forget_schemas() -> None:
+    """Frees what was made."""
+    _object.cache_clear()
+    _hints.cache_clear()
+    builtin_schema.cache_clear()
 
 
 def _unwrap(hint: Any) -> tuple[Any, list[Field]]:

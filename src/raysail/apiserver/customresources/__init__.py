@@ -4,7 +4,7 @@
 - `accepted_status`, `terminating_status`, `is_established`, `CLEANUP_FINALIZER`: a CRD's life. The API writes `accepted_status(crd, others, now)` into
   the status after each write of a CRD (and of those in its group, when names come free), serves it once established, and on deletion adds the
   finalizer, deletes the objects, then lets the CRD go.
-- `definitions(crd)`: the `Definition`s of its served versions, lazily compiled. Their strategy is a `CustomStrategy`, whose `scale` says where replicas are.
+- `outline(data)`: a stored CRD without its schemas; `definitions(crd)`: the `Definition`s of its served versions, lazily compiled. Their strategy is a `CustomStrategy`, whose `scale` says where replicas are.
 """
 
 from raysail.apiserver.customresources.acceptance import (
@@ -17,6 +17,7 @@ from raysail.apiserver.customresources.acceptance import (
 from raysail.apiserver.customresources.columns import CustomColumns
 from raysail.apiserver.customresources.definition_strategy import DefinitionStrategy
 from raysail.apiserver.customresources.definitions import definitions
+from raysail.apiserver.customresources.outline import outline
 from raysail.apiserver.customresources.scale import ScalePaths
 from raysail.apiserver.customresources.strategy import CustomStrategy
 
@@ -29,6 +30,7 @@ __all__ = [
     "accepted_status",
     "definitions",
     "is_established",
+    "outline",
     "stored_versions",
     "terminating_status",
 ]

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from typing import Any
+
+import msgspec
 
 from raysail.api.resources import Resource
 from raysail.apiserver.customresources.columns import CustomColumns
@@ -45,7 +48,7 @@ class VersionChange:
 
 
 def definitions(crd: Mapping[str, Any]) -> Iterator[Definition]:
-    """What an accepted CRD serves. Cheap: schemas are compiled when the first object of a version comes.
+    """What an accepted CRD (or its `outline`) serves. Cheap: schemas are read and compiled when the first object of a version comes.
 
     Names are the accepted ones (`status.acceptedNames`), as long as there are any. Webhook conversion is the caller's to replace.
     """
@@ -84,11 +87,17 @@ def _strategy(spec: Mapping[str, Any], names: Mapping[str, Any], version: Mappin
     scale = subresources.get("scale")
     return CustomStrategy(
         Resource(spec["group"], version["name"], names["kind"], names["plural"], namespaced=spec.get("scope") == "Namespaced"),
-        (version.get("schema") or {}).get("openAPIV3Schema") or {"type": "object", "x-kubernetes-preserve-unknown-fields": True},
+        partial(_schema, version.get("schema")),
         has_status="status" in subresources,
         scale=ScalePaths(scale["specReplicasPath"], scale["statusReplicasPath"], scale.get("labelSelectorPath") or "") if scale else None,
         preserve=bool(spec.get("preserveUnknownFields")),
     )
+
+
+def _schema(source: Mapping[str, Any] | msgspec.Raw | None) -> Mapping[str, Any]:
+    """The schema of a version, which may still be text."""
+    found: Mapping[str, Any] | None = msgspec.json.decode(source) if isinstance(source, msgspec.Raw) else source
+    return (found or {}).get("openAPIV3Schema") or {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
 
 
 def _deprecation(resource: Resource, version: Mapping[str, Any]) -> str:

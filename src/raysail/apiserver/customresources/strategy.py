@@ -5,7 +5,7 @@ Rules: apiextensions pkg/registry/customresource/{strategy,status_strategy,valid
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import cached_property
 from typing import Any
 
@@ -33,14 +33,24 @@ class CustomStrategy:
     prepares_creation = True
 
     def __init__(
-        self, resource: Resource, schema: Mapping[str, Any], *, has_status: bool, scale: ScalePaths | None = None, preserve: bool = False
+        self,
+        resource: Resource,
+        schema: Mapping[str, Any] | Callable[[], Mapping[str, Any]],
+        *,
+        has_status: bool,
+        scale: ScalePaths | None = None,
+        preserve: bool = False,
     ) -> None:
         self.resource = resource
         self.has_status = has_status
         self.scale = scale
         self.preserve = preserve
         self.structural = StructuralSchema(schema)
-        self.schema: SchemaNode = self.structural.node
+
+    @property
+    def schema(self) -> SchemaNode:
+        """What objects of the kind look like."""
+        return self.structural.node
 
     @cached_property
     def _rules(self) -> SchemaRules:

@@ -53,7 +53,7 @@ def _compile(node: SchemaNode) -> Accept | type:
     extra = [check for check in (_enum_check(node), *_combination_checks(node)) if check is not None]
     accepts_null = (not types or node.nullable) and not node.schema.get("enum")
     if not extra and not accepts_null and len(by_type) == 1:
-        kind, only = by_type.popitem()
+        ((kind, only),) = by_type.items()
         if only is _always:
             return kind
         if kind is dict or kind is list:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import cached_property
 from typing import Any
 
@@ -17,10 +17,15 @@ from raysail.apiserver.schema.uniqueness import uniqueness_causes
 
 
 class StructuralSchema:
-    """A structural schema (openAPIV3Schema of one version). Nothing is compiled before the first object comes."""
+    """A structural schema (openAPIV3Schema of one version, or what gives it). Nothing is read or compiled before the first object comes."""
 
-    def __init__(self, schema: Mapping[str, Any]) -> None:
-        self.node = SchemaNode(schema)
+    def __init__(self, schema: Mapping[str, Any] | Callable[[], Mapping[str, Any]]) -> None:
+        self._source = schema
+
+    @cached_property
+    def node(self) -> SchemaNode:
+        """The schema to walk."""
+        return SchemaNode(self._source() if callable(self._source) else self._source)
 
     @cached_property
     def _prune(self) -> Prune:
