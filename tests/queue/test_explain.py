@@ -24,6 +24,15 @@ def test_no_room_names_what_is_missing_and_who_holds_it() -> None:
     assert [help_.text for help_ in answer.helps] == ["it starts when Job ns/train ends"]
 
 
+def test_an_elastic_job_is_not_in_its_own_way() -> None:
+    running, grown = wl("one", "a", 2, holds="default", owner="mine"), wl("two", "a", 4, owner="mine")
+    replaces = {"kueue.x-k8s.io/workload-slice-replacement-for": "ns/one"}
+    grown = msgspec.structs.replace(grown, metadata=msgspec.structs.replace(grown.metadata, annotations=replaces))
+    answer = ask(scene(cq("a", 5), running, wl("other", "a", 3, holds="default", owner="theirs"), grown), "two")
+    assert [(each.needed, each.free) for each in answer.missing] == [("4", "2")]
+    assert [str(each.job) for each in answer.holders] == ["Job ns/theirs"]
+
+
 def test_a_borrower_in_the_cohort_is_named_as_one() -> None:
     given = [cq("a", 4, cohort="x"), cq("b", 1, cohort="x"), wl("r", "b", 4, holds="default"), wl("w", "a", 2)]
     answer = ask(scene(*given), "w")

@@ -18,6 +18,7 @@ from raysail.queue.flavors import FlavorAssigner
 from raysail.queue.preemption import Preemptor
 from raysail.queue.preemption.candidates import order_of
 from raysail.queue.quota import FlavorResource
+from raysail.queue.slices import replaced_slice
 from raysail.queue.snapshot import Snapshot
 from raysail.queue.topology.advice import flavors_of, reason_of, relaxed
 from raysail.queue.workload import (
@@ -246,6 +247,15 @@ def _waiting(answer: Why, snapshot: Snapshot, now: float) -> None:
                 Help("fix", f"label namespace {info.namespace} as spec.namespaceSelector of ClusterQueue {queue.name} asks")
             )
         return
+    old = replaced_slice(info.obj, queue.workloads)  # what an elastic job holds already is no obstacle to its growth
+    if old is not None:
+        snapshot.world.remove_workload(old.key)
+    _lacks_quota(answer, snapshot, info, queue, now)
+    if old is not None:
+        snapshot.world.add_workload(old)
+
+
+def _lacks_quota(answer: Why, snapshot: Snapshot, info: WorkloadInfo, queue: ClusterQueue, now: float) -> None:
     assignment, victims = _try(snapshot, info, queue, now)
     answer.tried = [
         Tried(pod_set.name, attempt.flavor, attempt.mode.text, tuple(attempt.reasons))
