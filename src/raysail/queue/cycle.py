@@ -54,6 +54,8 @@ class Options:
     block_until_pods_ready: bool = False
     one_round: bool = False
     max_rounds: int = 10_000
+    max_heads: int = 0
+    """After so many heads a plan ends with its round, and `Plan.unfinished` says where there is more to decide; 0: it goes on to the end."""
     preemption_gates: bool = False
     """Whether closed preemption gates are honoured (Kueue: only with its alpha gates on)."""
     partial_admission: bool = True
@@ -79,11 +81,13 @@ def plan(world: World, pending: Pending, now: float, options: Options = Options(
     result = Plan()
     names = list(queues) if queues is not None else sorted(pending.queues)
     again = pending.second_pass.take_ready(now)
-    while (names or again) and result.rounds < options.max_rounds:
+    looked_at = 0
+    while (names or again) and result.rounds < options.max_rounds and not 0 < options.max_heads <= looked_at:
         heads = again + [head for name in names if (head := _take_head(world, pending, name)) is not None]
         again = []
         if not heads:
             break
+        looked_at += len(heads)
         result.rounds += 1
         round_ = Round(world, pending, now, options, result)
         changed = round_.run(heads)
@@ -125,6 +129,8 @@ class Round:
         )
         self._leaving: dict[str, WorkloadInfo] = {}
         """Victims of this round."""
+        self._leaving_of: dict[str, dict[str, WorkloadInfo]] = {}
+        """The same by the root of their tree."""
         self._evicting: list[WorkloadInfo] = []
         self._admitted: list[tuple[Entry, Admit]] = []
         self._changed: set[str] = set()
@@ -307,6 +313,13 @@ class Round:
         else:
             self._take(entry, mode, variant=variant)
 
+    def _leave(self, infos: Iterable[WorkloadInfo]) -> None:
+        """These go: others of this round can count on it."""
+        for info in infos:
+            self._leaving[info.key] = info
+            root = self.world.cluster_queues[info.cluster_queue].root().name
+            self._leaving_of.setdefault(root, {})[info.key] = info
+
     def _keep(self, entry: Entry, usage: Amounts) -> None:
         """Takes this quota and the places of the assignment from those after it in this round."""
         entry.queue.add_all(usage)
@@ -315,7 +328,7 @@ class Round:
 
     def _take(self, entry: Entry, mode: Mode, *, variant: bool) -> None:
         assert entry.assignment is not None  # noqa: S101 - nominated entries have one
-        self._leaving.update((victim.info.key, victim.info) for victim in entry.victims)
+        self._leave(victim.info for victim in entry.victims)
         self._keep(entry, entry.net_usage())
         victims = [victim for victim in entry.victims if victim.reason != "WorkloadSliceReplaced"]
         if mode is Mode.PREEMPT:
@@ -400,10 +413,19 @@ class Round:
 
     def _fits(self, entry: Entry) -> tuple[bool, bool]:
         """Whether its quota, and whether its places are free once everybody who goes is gone."""
-        leaving = {**self._leaving, **{victim.info.key: victim.info for victim in entry.victims}}
-        mark = self.world.removed(leaving.values())
-        quota = self.world.fits(entry.queue, entry.net_usage())
-        places = entry.assignment is None or self.world.topologies.fits(entry.assignment.uses)
+        uses = entry.assignment.uses if entry.assignment is not None else ()
+        usage = entry.net_usage()
+        if self.world.fits(entry.queue, usage) and self.world.topologies.fits(uses):
+            return True, True  # it does even while they are still there
+        going = {victim.info.key: victim.info for victim in entry.victims}
+        for root, leaving in self._leaving_of.items():
+            if root == entry.queue.root().name:
+                going.update(leaving)
+            elif uses:  # trees share nodes
+                going.update((key, info) for key, info in leaving.items() if info.topology_uses())
+        mark = self.world.removed(going.values())
+        quota = self.world.fits(entry.queue, usage)
+        places = self.world.topologies.fits(uses)
         self.world.journal.undo(mark)
         return quota, places
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import copy
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from typing import Any, Final
 
 import msgspec
@@ -105,6 +105,8 @@ class WorkloadInfo:
     """One Workload and what scheduling needs of it. Times are seconds since the epoch."""
 
     __slots__ = (
+        "_held_keys",
+        "_reserved_at",
         "_topology_uses",
         "_usage",
         "cluster_queue",
@@ -172,6 +174,8 @@ class WorkloadInfo:
         self.evicting = False
         """Its eviction was decided but is not in `obj` yet."""
         self._usage: Amounts | None = None
+        self._held_keys: frozenset[tuple[str, str]] | None = None
+        self._reserved_at: float | None = None
         self._topology_uses: list[DomainUse] | None = None
 
     def __repr__(self) -> str:
@@ -215,13 +219,15 @@ class WorkloadInfo:
         held.cluster_queue = cluster_queue
         held.pod_sets = pod_sets
         held._usage = None
+        held._held_keys = None
         held._topology_uses = None
         return held
 
-    def uses(self, keys: Iterable[tuple[str, str]]) -> bool:
+    def uses(self, keys: Set[tuple[str, str]]) -> bool:
         """Whether any of these flavors and resources were assigned to it."""
-        wanted = set(keys)
-        return any((flavor, resource) in wanted for pod_set in self.pod_sets for resource, flavor in pod_set.flavors.items())
+        if self._held_keys is None:
+            self._held_keys = frozenset((flavor, resource) for pod_set in self.pod_sets for resource, flavor in pod_set.flavors.items())
+        return not self._held_keys.isdisjoint(keys)
 
     def can_shrink(self) -> bool:
         """Whether partial admission is possible: some pod set has fewer as its minimum."""
@@ -233,8 +239,10 @@ class WorkloadInfo:
 
     def reserved_since(self, now: float) -> float:
         """When quota was reserved; `now` where that is not recorded yet."""
-        found = conditions.find(self.obj.status.conditions, "QuotaReserved")
-        return seconds(found.last_transition_time) if found is not None and found.status == "True" else now
+        if self._reserved_at is None:
+            found = conditions.find(self.obj.status.conditions, "QuotaReserved")
+            self._reserved_at = seconds(found.last_transition_time) if found is not None and found.status == "True" else -1.0
+        return self._reserved_at if self._reserved_at >= 0 else now
 
 
 def boost_of(obj: Workload) -> int:

@@ -143,7 +143,7 @@ def fits_once(case: Case) -> list[str]:
     entry.assignment = _assigned(amounts(case.given["incomingUsage"]), Mode.PREEMPT)
     entry.victims = [Victim(queue.workloads[key], "InClusterQueue") for key in case.given.get("targets") or ()]
     round_ = Round(scene.world, scene.pending, scene.seconds, Options(), Plan())
-    round_._leaving = {key: queue.workloads[key] for key in case.given.get("alreadyPreempted") or ()}
+    round_._leave(queue.workloads[key] for key in case.given.get("alreadyPreempted") or ())
     return differences(all(round_._fits(entry)), bool(case.want.get("wantFits")), "fits")
 
 

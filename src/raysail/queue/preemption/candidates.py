@@ -22,6 +22,11 @@ REASON_TEXTS = {
 }
 
 
+def allows_anybody(policy: str) -> bool:
+    """Whether the policy lets anybody be preempted; one that is not set does not."""
+    return policy not in (NEVER, "")
+
+
 def satisfies_policy(preemptor: WorkloadInfo, candidate: WorkloadInfo, policy: str) -> bool:
     """Whether the policy lets the one preempt the other."""
     if policy == "Any":
@@ -70,9 +75,9 @@ class CandidateSearch:
         self.same_queue: list[Candidate] = []
         self.hierarchical: list[Candidate] = []
         self.by_priority: list[Candidate] = []
-        if queue.preemption.within_cluster_queue != NEVER:
+        if allows_anybody(queue.preemption.within_cluster_queue):
             self._collect(queue, None, advantage=False, into=self.same_queue)
-        if queue.parent is not None and queue.preemption.reclaim_within_cohort != NEVER:
+        if queue.parent is not None and allows_anybody(queue.preemption.reclaim_within_cohort):
             self._search_cohorts(usage)
 
     def ordered(self, now: float, *, by_usage: bool) -> list[Candidate]:
@@ -149,12 +154,12 @@ def candidates_by_policy(world: World, preemptor: WorkloadInfo, queue: ClusterQu
     def collect(workloads: Iterable[WorkloadInfo], policy: str) -> None:
         found.extend(info for info in workloads if satisfies_policy(preemptor, info, policy) and info.uses(wanted))
 
-    if rules.within_cluster_queue != NEVER:
+    if allows_anybody(rules.within_cluster_queue):
         collect(queue.workloads.values(), rules.within_cluster_queue)
     root = queue.root()
-    if isinstance(root, CohortNode) and rules.reclaim_within_cohort != NEVER:
+    if isinstance(root, CohortNode) and allows_anybody(rules.reclaim_within_cohort):
         for member in root.subtree_members():
-            if member is queue or not isinstance(member, ClusterQueue) or not world.usable(member):
+            if member is queue or not isinstance(member, ClusterQueue) or not member.workloads or not world.usable(member):
                 continue
             if any(member.borrowing(key) for key in wanted):
                 collect(member.workloads.values(), rules.reclaim_within_cohort)

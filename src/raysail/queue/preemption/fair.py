@@ -29,7 +29,7 @@ def strategy_allows(strategy: str, preemptor_new: Share, target_old: Share, targ
 class TargetQueues:
     """Yields the queue to take from next: from the root down always the child with the highest share.
 
-    Between two steps the caller pops a workload of the yielded queue or drops the queue. Shares are read anew at each step.
+    Between two steps the caller pops a workload of the yielded queue (and may take it out of the world) or drops the queue; nothing else moves.
     """
 
     def __init__(self, world: World, preemptor_queue: ClusterQueue, candidates: Sequence[WorkloadInfo], now: float) -> None:
@@ -42,6 +42,8 @@ class TargetQueues:
             self._left.setdefault(candidate.cluster_queue, []).append(candidate)
         self._pruned_queues: set[str] = set()
         self._pruned_cohorts: set[int] = set()
+        self._shares: dict[str, Share] = {}
+        """Shares of queues from which nothing was taken since they were read."""
 
     def __iter__(self) -> Iterator[ClusterQueue]:
         root = self._queue.root()
@@ -60,6 +62,7 @@ class TargetQueues:
 
     def pop(self, queue: ClusterQueue) -> WorkloadInfo:
         """Its next candidate."""
+        self._shares.pop(queue.name, None)
         return self._left[queue.name].pop(0)
 
     def drop(self, queue: ClusterQueue) -> None:
@@ -73,8 +76,9 @@ class TargetQueues:
 
     def share_without(self, target: ClusterQueue, info: WorkloadInfo) -> Share:
         """The target's share there once that workload is gone."""
+        meeting = next(cohort for cohort in target.ancestors() if id(cohort) in self._path)
         mark = self._world.removed([info])
-        _, share = self.shares(target)
+        share = share_of(_below(target, meeting))
         self._world.journal.undo(mark)
         return share
 
@@ -103,8 +107,13 @@ class TargetQueues:
         for member in cohort.member_nodes.values():
             if not isinstance(member, ClusterQueue) or member.name in self._pruned_queues:
                 continue
-            share = share_of(member)
-            if (not share.borrowing and member is not self._queue) or not self.has_workload(member):
+            if not self.has_workload(member):
+                self._pruned_queues.add(member.name)
+                continue
+            share = self._shares.get(member.name)
+            if share is None:
+                share = self._shares[member.name] = share_of(member)
+            if not share.borrowing and member is not self._queue:
                 self._pruned_queues.add(member.name)
                 continue
             order = share.compare(highest)
