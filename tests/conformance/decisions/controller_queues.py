@@ -10,7 +10,6 @@ from raysail.api.meta import format_time, parse_time
 from raysail.api.resources import (
     CLUSTER_QUEUES,
     LOCAL_QUEUES,
-    NAMESPACES,
     RESOURCE_FLAVORS,
     WORKLOAD_PRIORITY_CLASSES,
     WORKLOADS,
@@ -19,7 +18,7 @@ from raysail.queue.activity import Activity
 from raysail.queue.cache import QueueCache
 from raysail.queue.checks.states import checks_for, sync_checks
 from raysail.queue.controllers.priority import PriorityClassController, value_changed
-from raysail.queue.controllers.queues import ClusterQueueController, LocalQueueController, spec_changed
+from raysail.queue.controllers.queues import ClusterQueueController, spec_changed
 from raysail.queue.controllers.references import ReferenceController, flavors_named, let_go
 from raysail.queue.queue_status import cluster_queue_status
 from raysail.queue.settings import QueueSettings
@@ -27,7 +26,7 @@ from raysail.queue.timeouts import not_ready
 from raysail.queue.world import World
 
 from .controller_core import conditions, pods_ready, seconds, workload
-from .corpus import Case, Json, Skip, by_value, differences, plain, view
+from .corpus import Case, Json, Skip, differences, plain, view
 from .memory import Bench
 from .worlds import NOW
 
@@ -178,40 +177,12 @@ def _sorted(objects: Any) -> list[Json]:
     return sorted(objects or (), key=lambda obj: (obj["metadata"].get("namespace", ""), obj["metadata"]["name"]))
 
 
-def local_queue_reconcile(case: Case) -> list[str]:
-    given = case.given
-    bench, cache = bench_of(case)
-    controller = LocalQueueController(bench.manager, cache, SETTINGS)
-    if given.get("afsConfig"):
-        raise Skip("admission fair sharing: see the group queue-afs")
-    local = given["localQueue"]
-    meta = local["metadata"]
-    bench.add(NAMESPACES, [{"metadata": {"name": meta.get("namespace", "")}}])
-    bench.add(CLUSTER_QUEUES, [given["clusterQueue"]] if given.get("clusterQueue") else [])
-    bench.add(LOCAL_QUEUES, [local])
-    bench.add(WORKLOADS, [*(given.get("runningWls") or ()), *(given.get("pendingWls") or ())])
-    queue = given.get("clusterQueue")
-    if queue is not None:
-        active = any(c["type"] == "Active" and c["status"] == "True" for c in (queue.get("status") or {}).get("conditions") or ())
-        cache.world.cluster_queues[queue["metadata"]["name"]].active = active
-    if given.get("deleteClusterQueue"):
-        bench.remove(CLUSTER_QUEUES, given["clusterQueue"]["metadata"]["name"])
-    asyncio.run(controller.reconcile((meta.get("namespace", ""), meta["name"])))
-    got = bench.client.objects[LOCAL_QUEUES, meta.get("namespace", ""), meta["name"]]
-    return differences(_local(got), _local(case.want["wantLocalQueue"]))
-
-
-def _local(obj: Json) -> Any:
-    return plain(by_value({"spec": obj.get("spec"), "status": conditions(obj.get("status") or {})}))
-
-
 RUNNERS = {
     "controller-core": {
         "TestAdmittedNotReadyWorkload": readiness,
         "TestClusterQueueReconcile": cluster_queue_reconcile,
         "TestCohortReconcilerFilters": cohort_filter,
         "TestCqHandlerGeneric": released_flavors,
-        "TestLocalQueueReconcile": local_queue_reconcile,
         "TestNotifyClusterQueueUpdate": queue_notifies,
         "TestReconcileSyncAdmissionChecks": needed_checks,
         "TestResourceFlavorPredicates": flavor_events,
