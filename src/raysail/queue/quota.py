@@ -57,17 +57,23 @@ NO_QUOTA: Final = Quota(0)
 
 
 class Journal:
-    """Old values of usage, newest last, kept while at least one `mark` is open."""
+    """Old values of usage, newest last, kept while at least one `mark` is open.
 
-    __slots__ = ("_entries", "_open")
+    `version` names the state of all usage: the same number, the same usage (also after an attempt was taken back).
+    """
+
+    __slots__ = ("_changes", "_entries", "_versions", "version")
 
     def __init__(self) -> None:
         self._entries: list[tuple[Amounts, FlavorResource, int | None] | Callable[[], None]] = []
-        self._open = 0
+        self._versions: list[int] = []
+        """The version at each open mark."""
+        self._changes = 0
+        self.version = 0
 
     def mark(self) -> int:
         """Starts an attempt; give the mark back to `undo`."""
-        self._open += 1
+        self._versions.append(self.version)
         return len(self._entries)
 
     def undo(self, mark: int) -> None:
@@ -83,17 +89,24 @@ class Journal:
                 del usage[key]
             else:
                 usage[key] = old
-        self._open -= 1
+        self.version = self._versions.pop()
+
+    def touch(self) -> None:
+        """Something else than single amounts changed: what was read before is old."""
+        self._changes += 1
+        self.version = self._changes
 
     def on_undo(self, revert: Callable[[], None]) -> None:
         """How to take back a change of another kind, if an attempt is under way."""
-        if self._open:
+        if self._versions:
             self._entries.append(revert)
 
     def set(self, usage: Amounts, key: FlavorResource, value: int) -> None:
         """Changes one number, remembering the old one if an attempt is under way."""
-        if self._open:
+        if self._versions:
             self._entries.append((usage, key, usage.get(key)))
+        self._changes += 1
+        self.version = self._changes
         usage[key] = value
 
 
@@ -234,6 +247,7 @@ class CohortNode(QuotaNode):
     def recount(self) -> None:
         """Sums up quota and usage of everything below, from the leaves up. Call on the root of a tree."""
         self.lendable = None
+        self.journal.touch()
         self.subtree_quota = {key: quota.nominal for key, quota in self.quotas.items()}
         self.usage = {}
         for cohort in self.child_cohorts.values():

@@ -10,17 +10,20 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from raysail.queue.assignment import Assignment
+from raysail.queue.fairness import Share, share_of
 from raysail.queue.pending import local_key
 from raysail.queue.preemption.candidates import (
     IN_CLUSTER_QUEUE,
     IN_COHORT_FAIR_SHARING,
     IN_COHORT_RECLAMATION,
     CandidateSearch,
+    allows_anybody,
     candidates_by_policy,
     order_of,
+    satisfies_policy,
 )
 from raysail.queue.preemption.fair import DEFAULT_STRATEGIES, INITIAL_SHARE, TargetQueues, hopeless, strategy_allows
-from raysail.queue.quota import Amounts, FlavorResource, height_of_lowest_fit
+from raysail.queue.quota import Amounts, CohortNode, FlavorResource, height_of_lowest_fit
 from raysail.queue.topology.nominate import TopologyStep
 from raysail.queue.workload import WorkloadInfo
 from raysail.queue.world import NEVER, ClusterQueue, World
@@ -44,6 +47,21 @@ class Preemptor:
         self.fair_strategies = fair_strategies if fair_strategies is None else fair_strategies or DEFAULT_STRATEGIES
         """None: fair sharing is off."""
         self.admission_fair_sharing = admission_fair_sharing
+        self._highest: dict[int, tuple[int, list[tuple[Share, str]]]] = {}
+
+    def highest_shares(self, cohort: CohortNode) -> list[tuple[Share, str]]:
+        """The two highest shares of ClusterQueues directly below, with their names; kept while no usage changes."""
+        version, found = self._highest.get(id(cohort), (-1, []))
+        if version != self.world.journal.version:
+            found = []
+            for name, member in cohort.member_nodes.items():
+                share = share_of(member)
+                if len(found) < 2 or share.compare(found[-1][0]) > 0:
+                    found.append((share, name))
+                    found.sort(key=lambda each: (each[0].outcast, each[0].ratio if each[0].outcast else each[0].weighted), reverse=True)
+                    del found[2:]
+            self._highest[id(cohort)] = self.world.journal.version, found
+        return found
 
     def victims(self, info: WorkloadInfo, assignment: Assignment) -> list[Victim]:
         """Who has to go for this assignment; empty where nobody may or it would not help."""
@@ -87,6 +105,7 @@ class _Search:
         usage: Amounts,
         placed: Callable[[], bool] | None,
     ) -> None:
+        self.owner = owner
         self.world = owner.world
         self.now = owner.now
         ledger = owner.world.ledger
@@ -128,6 +147,8 @@ class _Search:
         return []
 
     def fair(self, strategies: tuple[str, ...]) -> list[Victim]:
+        if self._all_are_poorer():
+            return []
         candidates = candidates_by_policy(self.world, self.info, self.queue, self.wanted)
         if not candidates:
             return []
@@ -138,6 +159,24 @@ class _Search:
             fits, victims = self._second_strategy(retry, victims)
         self.queue.remove_all(self.usage)
         return self._fill_back(victims, borrowing=True) if fits else []
+
+    def _all_are_poorer(self) -> bool:
+        """Whether no strategy can pass, seen without a search: all others of a flat cohort have a smaller share than it would have,
+        it would borrow, and its own queue has nobody to take.
+        """
+        root = self.queue.parent
+        if root is None or root.parent is not None or root.child_cohorts:
+            return False
+        policy = self.queue.preemption.within_cluster_queue
+        if allows_anybody(policy) and any(satisfies_policy(self.info, each, policy) for each in self.queue.workloads.values()):
+            return False
+        highest = next((share for share, name in self.owner.highest_shares(root) if name != self.queue.name), None)
+        mark = self.world.journal.mark()
+        self.queue.add_all(self.usage)
+        own = share_of(self.queue)
+        borrows = any(self.queue.borrowing(key) for key in self.wanted)
+        self.world.journal.undo(mark)
+        return borrows and not own.outcast and (highest is None or own.compare(highest) > 0)
 
     def _first_strategy(self, candidates: list[WorkloadInfo], strategy: str) -> tuple[bool, list[Victim], list[WorkloadInfo]]:
         targets = TargetQueues(self.world, self.queue, candidates, self.now)
