@@ -19,6 +19,7 @@ from raysail.api.errors import StatusError, is_not_found
 from raysail.api.resources import PODS, RAY_CLUSTERS, RAY_JOBS, SECRETS, WORKLOADS
 from raysail.cli.connection import Api
 from raysail.cli.driver_log import LogReader, kept_log, live_log
+from raysail.cli.phase import phase
 
 FINISHED: Final = frozenset({"Complete", "Failed", "ValidationFailed"})
 _POLL_SECONDS: Final = 0.1
@@ -34,21 +35,6 @@ class Outcome:
     succeeded: bool
     status: str
     text: str
-
-
-def phase(job: dict[str, Any]) -> str:
-    """One word for where a RayJob stands: Queued, Starting, Running, Succeeded, Failed, Stopped, Suspended, Retrying."""
-    status = job.get("status") or {}
-    deployment, ray = status.get("jobDeploymentStatus", ""), status.get("jobStatus", "")
-    if deployment == "Complete":
-        return "Succeeded" if ray == "SUCCEEDED" else ray.capitalize() or "Succeeded"
-    if deployment in ("Failed", "ValidationFailed"):
-        return "Stopped" if ray == "STOPPED" else "Failed"
-    if deployment in ("Suspended", "Suspending") or (job["spec"].get("suspend") and deployment in ("", "New")):
-        return "Queued" if (job["metadata"].get("labels") or {}).get("kueue.x-k8s.io/queue-name") else "Suspended"
-    if deployment == "Running":
-        return "Running" if ray == "RUNNING" else "Starting"
-    return "Retrying" if deployment == "Retrying" else "Starting" if deployment in ("Initializing", "Waiting") else "Queued"
 
 
 def outcome(job: dict[str, Any]) -> Outcome | None:

@@ -7,9 +7,9 @@ import click
 from raysail.api.errors import StatusError, is_not_found
 from raysail.api.resources import CLUSTER_QUEUES, LOCAL_QUEUES, RAY_JOBS
 from raysail.cli.connection import Api
-from raysail.cli.following import phase
 from raysail.cli.objects import all_namespaces_option, namespace_option
 from raysail.cli.output import age, table
+from raysail.cli.phase import phase
 from raysail.sdk.submission import PRIORITY_LABEL, QUEUE_LABEL
 
 

@@ -200,7 +200,7 @@ def down(force: bool) -> None:
 
 
 def _running_jobs(home: Home) -> list[str]:
-    from raysail.cli.following import phase
+    from raysail.cli.phase import phase
 
     try:
         return [job["metadata"]["name"] for job in Api(home, 5.0).list(RAY_JOBS) if phase(job) in ("Starting", "Running")]

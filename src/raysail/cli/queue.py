@@ -30,9 +30,9 @@ from raysail.api.resources import (
     WORKLOADS,
 )
 from raysail.cli.connection import Api
-from raysail.cli.following import phase
 from raysail.cli.objects import all_namespaces_option, namespace_option
 from raysail.cli.output import table
+from raysail.cli.phase import phase
 from raysail.queue.explain import Why, queue_listing
 from raysail.queue.explain import why as explain
 from raysail.queue.snapshot import Listed, Snapshot, build
