@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from raysail.api.openapi import SchemaNode, builtin_node
@@ -347,6 +347,7 @@ def test_a_status_is_judged_alone() -> None:
     )
     found = compiled.status_faults({"status": {"phase": "B"}}, {"status": {}})
     assert [(c.field, c.reason) for c in found] == [("status.phase", "FieldValueNotSupported")]
+    assert compiled.status_faults({"status": {"phase": "A"}}, {"status": {}}) == []
 
 
 JSON = st.recursive(
@@ -407,6 +408,9 @@ def _schemas() -> st.SearchStrategy[dict[str, Any]]:
 
 
 @settings(max_examples=300, deadline=None)
+@example({"type": "string", "pattern": "^a", "maxLength": 2}, "a")
+@example({"type": "integer", "minimum": 0}, 1)
+@example({"type": "object", "additionalProperties": {"type": "string", "minLength": 1}}, {"a": "bb"})
 @given(_schemas(), JSON)
 def test_the_fast_and_the_wordy_validation_agree(schema: dict[str, Any], value: Any) -> None:
     node = SchemaNode(schema)

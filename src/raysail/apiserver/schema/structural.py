@@ -40,6 +40,10 @@ class StructuralSchema:
         return compile_acceptance(self.node)
 
     @cached_property
+    def _accept_status(self) -> Accept:
+        return compile_acceptance(self.node.properties["status"])
+
+    @cached_property
     def _has_embedded(self) -> bool:
         return has_embedded(self.node)
 
@@ -63,10 +67,10 @@ class StructuralSchema:
 
     def status_faults(self, obj: Mapping[str, Any], old: Mapping[str, Any]) -> list[Cause]:
         """What is wrong with a written status; the rest of the object was not written and is not judged."""
-        found: list[Cause] = []
         status = self.node.properties.get("status")
-        if status is not None and "status" in obj:
-            found = explain(status, obj["status"], old.get("status", NO_OLD), "status")
+        if status is None or "status" not in obj or self._accept_status(obj["status"]):
+            return []
+        found = explain(status, obj["status"], old.get("status", NO_OLD), "status")
         return found + self.list_faults(obj, old)
 
     def list_faults(self, obj: Mapping[str, Any], old: Mapping[str, Any] | None) -> list[Cause]:
