@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 from tools.envtest import build
 
-from raysail.apiserver.access import pki
+from raysail.apiserver.access import certificates, pki
 from raysail.kube.connection import Connection
 from raysail.kube.credentials import bearer
 from raysail.kube.http import HttpClient
@@ -160,6 +160,6 @@ class Kubernetes:
         form, plain = serialization.PrivateFormat.TraditionalOpenSSL, serialization.NoEncryption()
         (self.folder / "sa.key").write_bytes(key.private_bytes(serialization.Encoding.PEM, form, plain))
         front = pki.prepare(self.folder / "front-proxy", ["localhost"])
-        certificate, client_key = pki.client_certificate(front, FRONT_PROXY, [])
+        certificate, client_key = certificates.client_certificate(front, FRONT_PROXY, [])
         (front.folder / "client.crt").write_bytes(certificate)
         (front.folder / "client.key").write_bytes(client_key)

@@ -10,7 +10,8 @@ from typing import Any
 import aiohttp
 import pytest
 
-from raysail.apiserver.access.pki import Pki, client_certificate
+from raysail.apiserver.access.certificates import client_certificate
+from raysail.apiserver.access.pki import Pki
 from tests.apiserver.conftest import Http
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")

@@ -8,9 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cached_property
 from typing import Any, Final
-
-import jwt
 
 from raysail.apiserver.access.users import User, service_account_user
 
@@ -37,14 +36,25 @@ class ServiceAccountTokens:
     """Signs tokens and knows them again. `private_key_pem` is a P-256 key; `uid_of` looks up what a token is bound to."""
 
     def __init__(self, private_key_pem: bytes, uid_of: UidOf) -> None:
-        self._private = jwt.get_algorithm_by_name(_ALGORITHM).prepare_key(private_key_pem)
-        self._public = self._private.public_key()
+        self._private_key_pem = private_key_pem
         self._uid_of = uid_of
+
+    @cached_property
+    def _private(self) -> Any:
+        import jwt  # with the first token, as in all of this module: loading it costs a tenth of a start
+
+        return jwt.get_algorithm_by_name(_ALGORITHM).prepare_key(self._private_key_pem)
+
+    @cached_property
+    def _public(self) -> Any:
+        return self._private.public_key()
 
     def issue(
         self, namespace: str, name: str, uid: str, audiences: Sequence[str], seconds: int, now: datetime, bound: BoundObject | None = None
     ) -> str:
         """A token for the account, valid for that long from `now`."""
+        import jwt
+
         private: dict[str, Any] = {"namespace": namespace, "serviceaccount": {"name": name, "uid": uid}}
         if bound is not None:
             private[bound.kind.lower()] = {"name": bound.name, "uid": bound.uid}
@@ -62,6 +72,8 @@ class ServiceAccountTokens:
 
     def authenticate(self, token: str, now: datetime, audience: str = ISSUER) -> tuple[User, float] | None:
         """(who, until when as a Unix time), or None where the token is not ours, out of date, or what it is bound to is gone."""
+        import jwt
+
         try:
             claims = jwt.decode(
                 token,

@@ -12,7 +12,6 @@ from typing import Any
 from raysail.api.errors import Cause, bad_request
 from raysail.api.openapi import SchemaNode, builtin_node
 from raysail.apiserver.customresources.acceptance import is_established, stored_versions
-from raysail.apiserver.customresources.definition_rules import definition_causes, definition_update_causes
 from raysail.apiserver.schema import DecodeError, decode
 from raysail.apiserver.schema.correlation import equal
 from raysail.apiserver.schema.formats import checked_format
@@ -71,12 +70,16 @@ class DefinitionStrategy:
 
     def validate(self, obj: JsonObject, request: Request) -> list[Cause]:
         """The rules for CRDs; rules in CEL are compiled."""
+        from raysail.apiserver.customresources.definition_rules import definition_causes  # with the first CRD of somebody else
+
         return definition_causes(obj)
 
     def validate_update(self, obj: JsonObject, old: Mapping[str, Any], request: Request) -> list[Cause]:
         """As `validate`, and what may not change."""
         if request.subresource == "status" or (equal(obj["spec"], dict(old["spec"])) and "deletionTimestamp" in obj["metadata"]):
             return []
+        from raysail.apiserver.customresources.definition_rules import definition_update_causes
+
         return definition_update_causes(obj, old, established=is_established(old))
 
     def spec_changed(self, obj: Mapping[str, Any], old: Mapping[str, Any]) -> bool:

@@ -7,17 +7,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from raysail.api.errors import Cause, bad_request
 from raysail.api.openapi import SchemaNode
 from raysail.api.resources import Resource
-from raysail.apiserver.cel import SchemaRules
 from raysail.apiserver.customresources.scale import ScalePaths
 from raysail.apiserver.schema import DecodeError, StructuralSchema, causes
 from raysail.apiserver.schema.correlation import equal
 from raysail.apiserver.schema.embedded import coerce_metadata
 from raysail.apiserver.strategy import Decoded, JsonObject, Request
+
+if TYPE_CHECKING:
+    from raysail.apiserver.cel import SchemaRules
 
 _NOT_CHECKED = causes.invalid(
     causes.ROOT,
@@ -54,6 +56,8 @@ class CustomStrategy:
 
     @cached_property
     def _rules(self) -> SchemaRules:
+        from raysail.apiserver.cel import SchemaRules  # with the first object: most starts see none
+
         return SchemaRules(self.structural.node)
 
     def _is_own_kind(self, obj: Mapping[str, Any]) -> bool:

@@ -8,7 +8,6 @@ from http import HTTPStatus
 from typing import Any, Final
 
 import orjson
-import yaml
 
 from raysail.api.errors import StatusError
 
@@ -66,5 +65,7 @@ def error_answer(error: StatusError, warnings: Iterable[str] = ()) -> Answer:
 
 def as_yaml(answer: Answer) -> Answer:
     """The same answer, its JSON body written as YAML."""
+    import yaml  # with the first who wants it
+
     text = yaml.safe_dump(orjson.loads(answer.body), default_flow_style=False, allow_unicode=True)
     return Answer(answer.status, text.encode(), b"application/yaml", answer.headers, answer.warnings)

@@ -6,7 +6,6 @@ import json
 from typing import Any, Final
 
 import orjson
-import yaml
 
 from raysail.api.errors import StatusError, bad_request
 from raysail.apiserver.protobuf import decode_object
@@ -14,16 +13,6 @@ from raysail.apiserver.protobuf import decode_object
 JSON_TYPE: Final = "application/json"
 YAML_TYPES: Final = ("application/yaml", "application/x-yaml", "text/yaml", "text/x-yaml")
 PROTOBUF_TYPE: Final = "application/vnd.kubernetes.protobuf"
-
-
-class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
-    """YAML 1.1 as Kubernetes reads it: what looks like a time stays text."""
-
-
-_Loader.yaml_implicit_resolvers = {
-    first: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:timestamp"]
-    for first, resolvers in _Loader.yaml_implicit_resolvers.items()
-}
 
 
 def media_type(header: str) -> str:
@@ -40,7 +29,9 @@ def unsupported(media: str, served: str = "application/json, application/yaml") 
 def decode(body: bytes, media: str, *, find_duplicates: bool) -> tuple[Any, list[str]]:
     """The value, and the paths of keys that came twice (empty unless asked for). Raises StatusError (400, 415)."""
     if media in YAML_TYPES:
-        return _decode_yaml(body)
+        from raysail.apiserver.rest.yaml_body import decode_yaml  # with the first who sends it
+
+        return decode_yaml(body)
     if media == PROTOBUF_TYPE:
         return decode_object(body), []
     if media != JSON_TYPE:
@@ -87,34 +78,3 @@ def _walk(value: Any, path: str, marked: dict[int, list[str]], found: list[str])
     elif isinstance(value, list):
         for index, item in enumerate(value):
             _walk(item, f"{path}[{index}]", marked, found)
-
-
-def _decode_yaml(body: bytes) -> tuple[Any, list[str]]:
-    try:
-        loader = _Loader(body)
-        try:
-            node = loader.get_single_node()
-            value = loader.construct_document(node) if node is not None else None
-        finally:
-            loader.dispose()
-        found: list[str] = []
-        if node is not None:
-            _yaml_duplicates(node, "", found)
-        # YAML has dates, sets and keys that are no text; JSON does not.
-        return orjson.loads(orjson.dumps(value, default=str, option=orjson.OPT_NON_STR_KEYS)), found
-    except (yaml.YAMLError, orjson.JSONEncodeError) as error:
-        raise bad_request(f"the request body is not valid YAML: {error}") from error
-
-
-def _yaml_duplicates(node: Any, path: str, found: list[str]) -> None:
-    if isinstance(node, yaml.MappingNode):
-        seen: set[str] = set()
-        for key, value in node.value:
-            at = f"{path}.{key.value}" if path else str(key.value)
-            if key.value in seen and at not in found:
-                found.append(at)
-            seen.add(key.value)
-            _yaml_duplicates(value, at, found)
-    elif isinstance(node, yaml.SequenceNode):
-        for index, item in enumerate(node.value):
-            _yaml_duplicates(item, f"{path}[{index}]", found)

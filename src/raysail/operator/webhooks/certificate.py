@@ -15,7 +15,7 @@ from cryptography import x509
 
 from raysail.api.errors import is_already_exists, is_not_found
 from raysail.api.resources import SECRETS
-from raysail.apiserver.access.pki import throw_away_authority
+from raysail.apiserver.access.certificates import throw_away_authority
 from raysail.kube.client import Client
 
 logger = logging.getLogger(__name__)
