@@ -134,9 +134,11 @@ def test_a_queue_configuration_that_would_hold_jobs_for_ever_is_refused(tmp_path
     document = {
         "apiVersion": "config.kueue.x-k8s.io/v1beta2",
         "kind": "Configuration",
-        "integrations": {"frameworks": ["batch/job", "pod"]},
+        "integrations": {"frameworks": ["batch/job", "sparkoperator.k8s.io/sparkapplication"]},
     }
     config.write_text(yaml.safe_dump(document))
     fresh = Cli(Home(tmp_path / "home"))
-    assert "names pod, which this raysail does not queue yet" in fresh("up", "--queue-config", str(config), code=1)
-    assert "names pod" not in fresh("status", code=3)  # nothing was kept of it
+    assert "names sparkoperator.k8s.io/sparkapplication, which this raysail does not queue yet" in fresh(
+        "up", "--queue-config", str(config), code=1
+    )
+    assert "sparkapplication" not in fresh("status", code=3)  # nothing was kept of it
