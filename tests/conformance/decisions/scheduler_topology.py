@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from dataclasses import replace
 from typing import Any
 
 from raysail.queue.cycle import Options, plan
@@ -11,6 +12,7 @@ from raysail.queue.outcomes import Said, event_of_eviction, evict_unhealthy
 from raysail.queue.requests import ResourceRules, Transformation
 from raysail.queue.second_pass import needs_second_pass
 from raysail.queue.topology.profile import Profile
+from raysail.queue.waking import wake_tree
 
 from .corpus import Case, Json, by_value, differences, plain
 from .scheduler import _events, _key, _left, _sets, _wanted_events, _workload, options_of
@@ -103,4 +105,41 @@ def _apply(scene: Scene, result: Plan, options: Options, refusal: str | None) ->
     scene.apply(result, options)
 
 
-RUNNERS = {"scheduler": {"TestScheduleForTAS": cycle, "TestScheduleForTASCohorts": cycle, "TestScheduleForTASPreemption": cycle}}
+def scan_progress(case: Case) -> list[str]:
+    """Whether a workload gets past a flavor that has quota but no place, while the queue's quota changes all the time."""
+    fixtures = case.fixtures
+    scene = Scene(case.now, gates=case.gates)
+    scene.namespaces([{"metadata": {"name": "default"}}])
+    scene.topologies([fixtures["singleLevelTopology"]])
+    scene.nodes(fixtures["nodes"])
+    scene.flavors(fixtures["resourceFlavors"])
+    scene.local_queues(fixtures["queues"])
+    scene.queues([fixtures["clusterQueue"]])
+    scene.workloads([fixtures["blocker"], fixtures["pending"]])
+    options = replace(options_of(case), fair_strategies=())
+    queue = copy.deepcopy(fixtures["clusterQueue"])
+    second = queue["spec"]["resourceGroups"][0]["flavors"][1]["resources"][0]
+    for number in range(fixtures["preserveProgressCycles"]):
+        scene.apply(plan(scene.world, scene.pending, scene.seconds, options), options)
+        if not case.given.get("noChurn"):
+            second["nominalQuota"] = "5" if number % 2 == 0 else "4"
+            scene.queues([queue])
+            for each in scene.world.cluster_queues.values():
+                wake_tree(scene.world, scene.pending, each, scene.seconds)
+
+    def flavor_of(name: str) -> str:
+        admission = scene.objects[f"default/{name}"].get("status", {}).get("admission") or {}
+        return next((given["flavors"]["cpu"] for given in admission.get("podSetAssignments") or ()), "")
+
+    got = [flavor_of("pending"), flavor_of("blocker")]
+    return differences(got, [case.want.get("wantPendingFlavor") or "", case.want.get("wantBlockerFlavor") or ""])
+
+
+RUNNERS = {
+    "scheduler": {
+        "TestScheduleForTAS": cycle,
+        "TestScheduleForTASCohorts": cycle,
+        "TestScheduleForTASPreemption": cycle,
+        "TestScheduleForPreserveFlavorScanProgress": scan_progress,
+    }
+}
