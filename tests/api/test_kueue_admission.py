@@ -465,3 +465,15 @@ def test_settings_come_from_kueue_s_configuration() -> None:
     assert settings.managed_namespaces is not None
     assert settings.managed_namespaces.matches({"team": "a"})
     assert AdmissionSettings.from_configuration({}) == AdmissionSettings()
+
+
+def test_a_job_below_a_kind_that_others_hold_back_follows_it() -> None:
+    settings = AdmissionSettings.from_configuration({"integrations": {"externalFrameworks": ["Sweep.v1.example.org"]}})
+    owner = {"apiVersion": "example.org/v1", "kind": "Sweep", "name": "s", "uid": "s", "controller": True}
+    sweep = {"metadata": {"name": "s", "namespace": "ns", "uid": "s", "labels": {QUEUE: "lq"}}}
+    world = World((Resource("example.org", "v1", "Sweep", "sweeps"), sweep), default_queue())
+    made = created(JOBS, batch_job(metadata={"ownerReferences": [owner]}), world, settings)
+    assert "suspend" not in made["spec"]
+    assert QUEUE not in made["metadata"]["labels"]
+    with pytest.raises(ValueError, match="misformatted external framework name"):
+        AdmissionSettings.from_configuration({"integrations": {"externalFrameworks": ["batch/job"]}})

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from raysail.api.kueue import configuration
+from raysail.api.kueue.external import external_framework
 from raysail.api.quantity import QuantityError, parse_nano
 from raysail.api.selectors import from_object
 from raysail.operator.documents import Section, read_document
@@ -53,6 +54,7 @@ def queue_settings(document: Mapping[str, Any], source: str = "configuration") -
     return QueueSettings(
         # Kueue holds back batch Jobs alone unless told otherwise; here Ray's kinds are what it is about.
         frameworks=named or QueueSettings().frameworks,
+        external_frameworks=tuple(external_framework(text) for text in integrations.texts("externalFrameworks")),
         manage_jobs_without_queue_name=root.flag("manageJobsWithoutQueueName", False),
         managed_jobs_namespace_selector=from_object(root.section("managedJobsNamespaceSelector").content),
         label_keys_to_copy=integrations.texts("labelKeysToCopy"),

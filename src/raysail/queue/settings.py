@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from raysail.api.kueue.admission import SERVED_FRAMEWORKS
+from raysail.api.resources import Resource
 from raysail.api.selectors import Requirement, Selector
 from raysail.queue.cycle import Options
 from raysail.queue.metrics.settings import MetricsSettings
@@ -14,6 +15,8 @@ from raysail.queue.requests import NO_RULES, ResourceRules
 from raysail.queue.usage_ledger import AdmissionFairSharing
 
 ALL_BUT_SYSTEM = Selector((Requirement("kubernetes.io/metadata.name", "NotIn", frozenset(("kube-system", "kueue-system"))),))
+HEADS_PER_PLAN = 64
+"""A plan ends with the round that reaches this, so that writes go out and events come in: about 50 ms of work."""
 DEFAULT_FRAMEWORKS = tuple(sorted(SERVED_FRAMEWORKS))
 """As in admission: what is held back must be let go."""
 
@@ -43,6 +46,8 @@ class QueueSettings:
     """Settings of the queue's controllers. Defaults are those of Kueue's config.kueue.x-k8s.io/v1beta2."""
 
     frameworks: tuple[str, ...] = DEFAULT_FRAMEWORKS
+    external_frameworks: tuple[Resource, ...] = ()
+    """Kinds that others hold back: jobs below one of their objects follow it."""
     manage_jobs_without_queue_name: bool = False
     managed_jobs_namespace_selector: Selector = ALL_BUT_SYSTEM
     label_keys_to_copy: tuple[str, ...] = ()
@@ -78,6 +83,7 @@ class QueueSettings:
             ignore_undeclared=self.resources.ignore_undeclared,
             block_until_pods_ready=self.wait_for_pods_ready is not None and self.wait_for_pods_ready.block_admission,
             one_round=self.one_head_per_queue,
+            max_heads=HEADS_PER_PLAN,
             preemption_gates=self.gate("ConcurrentAdmission", False) or self.gate("MultiKueueOrchestratedPreemption", False),
             partial_admission=self.gate("PartialAdmission", True),
             recompute_overlapping=self.gate("RecomputeAssignmentUponPreemptionTargetsOverlap", True),

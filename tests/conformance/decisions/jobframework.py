@@ -10,6 +10,7 @@ from typing import Any
 from raysail.api.errors import StatusError
 from raysail.api.kueue.admission.jobkinds import BATCH_JOB, BY_OWNER
 from raysail.api.kueue.admission.surroundings import Surroundings
+from raysail.api.kueue.external import external_framework
 from raysail.api.kueue.names import MULTIKUEUE_CONTROLLER
 from raysail.api.kueue.workloadname import MAX_NAME, MAX_SHORT_NAME, variant_name, workload_name
 from raysail.api.meta import parse_time
@@ -109,11 +110,11 @@ def ancestor(case: Case) -> list[str]:
 
 
 async def _ancestor(case: Case) -> list[str]:
-    if case.given.get("externalFrameworks"):
-        raise Skip("frameworks that others manage are not followed")
     bench = Bench(parse_time(case.now or NOW))
+    external = tuple(external_framework(text) for text in case.given.get("externalFrameworks") or ())
     settings = QueueSettings(
         frameworks=tuple(case.given.get("integrations") or ()),
+        external_frameworks=external,
         manage_jobs_without_queue_name=bool(case.given.get("manageJobsWithoutQueueName")),
         managed_jobs_namespace_selector=EVERYTHING,
         feature_gates=case.gates,
@@ -128,7 +129,8 @@ async def _ancestor(case: Case) -> list[str]:
     for obj in case.given.get("ancestors") or ():
         api_version = called.get((obj["metadata"]["name"], obj["kind"]), obj["apiVersion"])
         kind = BY_OWNER.get((api_version, obj["kind"]))
-        resource = kind.resource if kind is not None else REPLICA_SETS
+        other = next((each for each in external if (each.api_version, each.kind) == (api_version, obj["kind"])), REPLICA_SETS)
+        resource = kind.resource if kind is not None else other
         if kind is not None and kind.framework == "deployment":
             raise Skip("a Pod of a Deployment says itself that it is held back: its owners are not asked")
         bench.add(resource, [{**obj, "apiVersion": api_version}])
@@ -142,6 +144,16 @@ async def _ancestor(case: Case) -> list[str]:
         return [f"got {found}, want {want['wantErr']}"]
     name = found[1].metadata.name if found is not None else None
     return differences(name, ((want.get("wantManaged") or {}).get("metadata") or {}).get("name"), "ancestor")
+
+
+def external_kind(case: Case) -> list[str]:
+    wanted = case.want.get("wantError")
+    try:
+        found = external_framework(case.given["kindArg"])
+    except ValueError as error:
+        return [] if wanted and wanted in str(error) else [f"got {error}, want {wanted}"]
+    gvk = {"Group": found.group, "Version": found.version, "Kind": found.kind}
+    return [f"want {wanted}"] if wanted else differences(gvk, case.want.get("wantGVK"), "kind")
 
 
 def _longest(case: Case) -> int:
@@ -304,7 +316,7 @@ RUNNERS = {
         "TestGetJobTypeForOwner": _REGISTRY,
         "TestImplicitlyEnabledIntegrations": _REGISTRY,
         "TestProcessOptions": _REGISTRY,
-        "TestRegisterExternal": _REGISTRY,
+        "TestRegisterExternal": external_kind,
         "TestSetupControllers": _REGISTRY,
         "TestValidateOnCreate": has_no_counterpart("how a Go interface adds its faults to those of all jobs"),
         "TestValidateOnUpdate": has_no_counterpart("how a Go interface adds its faults to those of all jobs"),

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import Final
 
 from raysail.api.kueue import WorkloadPriorityClass
-from raysail.api.resources import PRIORITY_CLASSES, WORKLOAD_PRIORITY_CLASSES
+from raysail.api.resources import PRIORITY_CLASSES, WORKLOAD_PRIORITY_CLASSES, Resource
 from raysail.api.scheduling import PriorityClass
 from raysail.kube.informer import Informer, Key
 from raysail.kube.manager import Manager
@@ -40,6 +40,13 @@ def group_of(api_version: str) -> str:
     return api_version.partition("/")[0] if "/" in api_version else ""
 
 
+class ExternalKind(JobKind):
+    """A kind that others hold back: only what it is called matters, and who owns its Workload."""
+
+    def __init__(self, resource: Resource) -> None:
+        self.resource = resource
+
+
 class Jobs:
     """What reconcilers of all kinds share: informers of every kind (to find ancestors), priority classes, writers."""
 
@@ -59,6 +66,11 @@ class Jobs:
                 label_selector=kind.label_selector,
                 optional=True,
             )
+        for resource in settings.external_frameworks:
+            external = (resource.group, resource.kind)
+            if external not in self.kinds:
+                self.kinds[external] = ExternalKind(resource)
+                self.informers[external] = manager.informer(resource, Job, metadata_only=True, optional=True)
         self.workload_classes = manager.informer(WORKLOAD_PRIORITY_CLASSES, WorkloadPriorityClass)
         self.pod_classes = manager.informer(PRIORITY_CLASSES, PriorityClass, optional=True)
         self.workload_writer = cache.workload_writer
@@ -88,7 +100,7 @@ class Jobs:
                 raise LookAgain(f"workload owner not found: {kind.resource.plural} {owner.name}", _OWNER_SECONDS)
             if parent.metadata.uid != owner.uid:
                 return top  # the reference is stale: another object has the name now
-            managed = kind.framework in self.settings.frameworks
+            managed = kind.framework in self.settings.frameworks or kind.resource in self.settings.external_frameworks
             if managed and (self.settings.manage_jobs_without_queue_name or parent.queue_name):
                 top = kind, parent
             current = parent

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from raysail.api.kueue.configuration import V1BETA1, to_v1beta2, with_defaults
+from raysail.api.kueue.external import external_framework
+from raysail.api.resources import Resource
 from raysail.api.selectors import Requirement, Selector, from_object
 
 DEFAULT_GATES: Final[Mapping[str, bool]] = {
@@ -89,6 +91,8 @@ class AdmissionSettings:
     managed_namespaces: Selector | None = MANAGED_NAMESPACES
     frameworks: frozenset[str] = SERVED_FRAMEWORKS
     gates: Mapping[str, bool] = field(default_factory=dict)
+    external: tuple[Resource, ...] = ()
+    """Kinds that others hold back (`integrations.externalFrameworks`)."""
 
     def enabled(self, gate: str) -> bool:
         """Whether a feature gate is on. Raises KeyError for one that admission does not know."""
@@ -96,13 +100,15 @@ class AdmissionSettings:
 
     @classmethod
     def from_configuration(cls, config: Mapping[str, Any]) -> AdmissionSettings:
-        """From Kueue's Configuration, v1beta1 or v1beta2. Where it names no frameworks, those that we serve are held back. Raises SelectorError."""
+        """From Kueue's Configuration, v1beta1 or v1beta2. Where it names no frameworks, those that we serve are held back. Raises SelectorError, ValueError."""
         said = to_v1beta2(config) if config.get("apiVersion") == V1BETA1 else dict(config)
-        frameworks = (said.get("integrations") or {}).get("frameworks")
+        integrations = said.get("integrations") or {}
+        frameworks = integrations.get("frameworks")
         selector = with_defaults(said)["managedJobsNamespaceSelector"]
         return cls(
             bool(said.get("manageJobsWithoutQueueName")),
             from_object(selector),
             frozenset(frameworks) if frameworks else SERVED_FRAMEWORKS,
             {gate: on for gate, on in (said.get("featureGates") or {}).items() if gate in DEFAULT_GATES},
+            tuple(external_framework(text) for text in integrations.get("externalFrameworks") or ()),
         )

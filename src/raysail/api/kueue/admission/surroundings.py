@@ -65,8 +65,7 @@ class Surroundings:
     def owner_is_managed(self, obj: Json) -> bool:
         """Whether the object's controller is of a kind that is held back."""
         owner = _controller_of(obj)
-        kind = BY_OWNER.get((owner.get("apiVersion", ""), owner.get("kind", ""))) if owner else None
-        return kind is not None and kind.framework in self.settings.frameworks
+        return owner is not None and self._is_held_back(owner)
 
     def managed_ancestor(self, obj: Json) -> Json | None:
         """The topmost owner that is a held back job itself. Raises StatusError where an owner is gone or owners go in a circle."""
@@ -81,7 +80,7 @@ class Surroundings:
             owner = _controller_of(current)
             key = (owner.get("apiVersion", ""), owner.get("kind", "")) if owner else ("", "")
             kind = BY_OWNER.get(key)
-            resource = kind.resource if kind is not None else TRANSPARENT_OWNERS.get(key)
+            resource = kind.resource if kind is not None else self._external(key) or TRANSPARENT_OWNERS.get(key)
             if owner is None or resource is None:
                 return topmost
             parent = self.lookup(resource, namespace, owner.get("name", ""))
@@ -90,12 +89,19 @@ class Surroundings:
                 raise StatusError("Forbidden", f'workload owner not found\n{qualified} "{owner.get("name", "")}" not found')
             if metadata_of(parent).get("uid", "") != owner.get("uid", ""):
                 return topmost  # a stale reference: another object has the name now
-            managed = kind is not None and kind.framework in self.settings.frameworks
-            if managed and (self.settings.manage_jobs_without_queue_name or queue_name(parent)):
+            if self._is_held_back(owner) and (self.settings.manage_jobs_without_queue_name or queue_name(parent)):
                 topmost = parent
             current = parent
             if len(seen) > _LONGEST_OWNER_CHAIN:
                 raise StatusError("Forbidden", f"managed owners chain limit reached: {_LONGEST_OWNER_CHAIN}")
+
+    def _is_held_back(self, owner: Json) -> bool:
+        key = (owner.get("apiVersion", ""), owner.get("kind", ""))
+        kind = BY_OWNER.get(key)
+        return self._external(key) is not None or (kind is not None and kind.framework in self.settings.frameworks)
+
+    def _external(self, key: tuple[str, str]) -> Resource | None:
+        return next((each for each in self.settings.external if (each.api_version, each.kind) == key), None)
 
     def should_suspend(self, obj: Json) -> bool:
         """Whether a new job is held back: it names a queue, or all jobs are; and no owner of it is held back already."""
