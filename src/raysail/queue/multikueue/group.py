@@ -66,7 +66,7 @@ def decide(group: Group, settings: MultiKueueSettings, now: datetime) -> Turn:
         return Turn()
     copies = {cluster: copy for cluster, copy in group.remotes.items() if copy is not None}
     if is_finished(local) or not has_reservation(local):
-        return Turn(remove=sorted(group.remotes), again=settings.worker_lost_seconds if group.lost else None)
+        return _over(group, copies, settings)
     if (ended := _first(copies, "Finished")) is not None:
         return _ended(group, *ended, now)
     evicted = _first(copies, "Evicted")
@@ -92,6 +92,13 @@ def decide(group: Group, settings: MultiKueueSettings, now: datetime) -> Turn:
     if is_settled(check, local):
         return turn
     return _nominated(group, turn, copies, settings)
+
+
+def _over(group: Group, copies: Mapping[str, Workload], settings: MultiKueueSettings) -> Turn:
+    """Nothing is to be on any worker. The job may be left where it was taken, also without its Workload; what was away is collected later."""
+    taken = group.local.status.cluster_name or ""
+    clusters = {*copies, *([taken] if taken in group.remotes else [])}
+    return Turn(remove=sorted(clusters), again=settings.worker_lost_seconds if taken in group.lost else None)
 
 
 def _first(copies: Mapping[str, Workload], type_: str) -> tuple[Condition, str] | None:
