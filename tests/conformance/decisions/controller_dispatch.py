@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from datetime import timedelta
-from typing import Any
 
 from raysail.api.kueue import Workload
 from raysail.api.meta import parse_time
@@ -18,7 +17,7 @@ from raysail.queue.settings import QueueSettings
 from raysail.queue.status import finish
 
 from .controller_core import workload
-from .corpus import Case, Json, differences, view
+from .corpus import Case, Skip, differences, view
 from .memory import Bench
 
 
@@ -46,20 +45,23 @@ def dispatch(case: Case) -> list[str]:
     settings = QueueSettings(wait_for_pods_ready=None, multi_kueue=MultiKueueSettings(), feature_gates=dict(case.gates))
     cache = QueueCache(bench.manager, settings)
     controller = IncrementalDispatcher(bench.manager, cache, settings)
-    bench.add(MULTI_KUEUE_CONFIGS, _listed(given, "mkConfig", "multiKueueConfig", "config"))
-    bench.add(ADMISSION_CHECKS, _listed(given, "admissionCheck", "mkAc", "ac"))
-    bench.add(WORKLOADS, [given["workload"]] if given.get("workload") else [])
-    meta = (given.get("workload") or {"metadata": {"name": "none", "namespace": ""}})["metadata"]
-    key = (meta.get("namespace", ""), meta["name"])
-    asyncio.run(controller.reconcile(key))
-    if not want.get("wantNominatedClusters"):
-        return []
-    got = bench.client.objects[WORKLOADS, *key].get("status", {}).get("nominatedClusterNames") or []
-    return differences(got, want["wantNominatedClusters"])
-
-
-def _listed(given: Json, *names: str) -> list[Any]:
-    return [given[name] for name in names if given.get(name)]
+    obj = given.get("workload")
+    if obj is None:
+        raise Skip("a Workload that is gone is no error: nothing is to be dispatched")
+    state = given.get("mkAcState")
+    if state:
+        parameters = {"apiGroup": MULTI_KUEUE_CONFIGS.group, "kind": MULTI_KUEUE_CONFIGS.kind, "name": state["name"]}
+        spec = {"controllerName": "kueue.x-k8s.io/multikueue", "parameters": parameters}
+        bench.add(
+            MULTI_KUEUE_CONFIGS, [{"metadata": {"name": state["name"]}, "spec": {"clusters": given.get("remoteClusters") or ["cluster1"]}}]
+        )
+        bench.add(ADMISSION_CHECKS, [{"metadata": {"name": state["name"]}, "spec": spec}])
+        obj = {**obj, "status": {**(obj.get("status") or {}), "admissionChecks": [state]}}
+    bench.add(WORKLOADS, [obj])
+    meta = obj["metadata"]
+    asyncio.run(controller.reconcile((meta.get("namespace", ""), meta["name"])))
+    got = (bench.client.objects[WORKLOADS, meta.get("namespace", ""), meta["name"]].get("status") or {}).get("nominatedClusterNames") or []
+    return differences(got, want.get("wantNominatedClusters") or [])
 
 
 def by_deactivation(case: Case) -> list[str]:

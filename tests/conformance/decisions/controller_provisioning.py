@@ -15,7 +15,7 @@ from raysail.api.resources import (
     WORKLOADS,
     Resource,
 )
-from raysail.queue.activity import MULTIKUEUE_CONTROLLER, PROVISIONING_CONTROLLER
+from raysail.queue.activity import MULTIKUEUE_CONTROLLER
 from raysail.queue.cache import QueueCache
 from raysail.queue.checks.controller import ProvisioningCheckController, ProvisioningController
 from raysail.queue.checks.parameters import ParametersError, checks_of, config_of, configs_used
@@ -178,14 +178,9 @@ def multikueue_check(case: Case) -> list[str]:
 
 
 def filtered(case: Case) -> list[str]:
-    checks = {
-        obj["metadata"]["name"]: view(obj, AdmissionCheck) for obj in case.given.get("admissionChecks") or case.given.get("checks") or ()
-    }
-    states = case.given.get("states") or case.given.get("workloadACS") or []
-    found = view({"metadata": {"name": "wl"}, "status": {"admissionChecks": states}}, Workload)
-    controller = case.given.get("controllerName") or case.given.get("controller") or PROVISIONING_CONTROLLER
-    got = checks_of(found.status.admission_checks, controller, checks.get)
-    return differences(got, case.want.get("wantResult") or case.want.get("want") or [])
+    checks = {obj["metadata"]["name"]: view(obj, AdmissionCheck) for obj in case.given.get("admissionchecks") or ()}
+    found = view({"metadata": {"name": "wl"}, "status": {"admissionChecks": case.given.get("states") or []}}, Workload)
+    return differences(checks_of(found.status.admission_checks, "test-controller", checks.get), case.want.get("wantResult") or [])
 
 
 def remote_clusters(case: Case) -> list[str]:

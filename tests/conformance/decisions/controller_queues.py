@@ -139,6 +139,8 @@ def flavor_reconcile(case: Case) -> list[str]:
     bench, controller = _reference_bench(case)
     flavor, want = case.given["flavor"], case.want
     name = flavor["metadata"]["name"]
+    if want.get("wantDeleted"):  # then it is deleted first, and its finalizer keeps it
+        flavor = {**flavor, "metadata": {**flavor["metadata"], "deletionTimestamp": NOW}}
     if not case.given.get("skipStore"):
         bench.add(RESOURCE_FLAVORS, [flavor])
     asyncio.run(controller.reconcile(("", name)))
