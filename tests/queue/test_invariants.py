@@ -110,6 +110,7 @@ class Life:
         for decision in result.decisions:
             if isinstance(decision, Admit):
                 self.waiting.pop(decision.info.key, None)
+                before[decision.cluster_queue][decision.info.key] = decision.info  # a later round of the plan may want its place
             elif isinstance(decision, Preempt):
                 check_policy(self.snapshot, decision, before)
                 self.evicted.update((victim.info.key, victim.info) for victim in decision.victims)

@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import NamedTuple
 
 from raysail.queue import status as transitions
-from raysail.queue.decisions import Admit, EvictUnhealthy, Preempt, Wait
+from raysail.queue.decisions import Admit, EvictUnhealthy, Migrate, Preempt, Wait
 from raysail.queue.preemption.candidates import REASON_TEXTS
 from raysail.queue.status import Status
 from raysail.queue.workload import WorkloadInfo, find_condition, is_admitted, seconds
@@ -110,13 +110,26 @@ def event_of_eviction(decision: EvictUnhealthy, message: str) -> Said:
     return Said(decision.info.key, "Normal", "EvictedDueToNodeFailures", cut(message))
 
 
+def _priority_text(info: WorkloadInfo) -> str:
+    base = info.obj.spec.priority or 0
+    return f"{info.priority} (base: {base}, boost: {info.priority - base})"
+
+
+def migration_message(decision: Migrate) -> str:
+    """Why the variant with the lesser flavor goes."""
+    uid = decision.info.uid
+    return f"Evicted to accommodate a workload (UID: {uid}) due to migration to more favorable resource flavor"
+
+
+def evict_for_migration(status: Status, decision: Migrate, now: datetime, generation: int) -> None:
+    """The running variant has to go."""
+    transitions.evict(status, "FlavorMigration", migration_message(decision), now, generation)
+
+
 def events_of_preemption(decision: Preempt, at: int, message: str) -> list[Said]:
     """On the victim that it goes and for whom; on the preemptor whom it costs."""
     victim, preemptor = decision.victims[at].info, decision.preemptor
-    priorities = (
-        f"preemptor effective priority: {preemptor.priority} (base: {preemptor.priority}, boost: 0); "
-        f"preemptee effective priority: {victim.priority} (base: {victim.priority}, boost: 0)"
-    )
+    priorities = f"preemptor effective priority: {_priority_text(preemptor)}; preemptee effective priority: {_priority_text(victim)}"
     return [
         Said(victim.key, "Normal", "EvictedDueToPreempted", cut(message)),
         Said(victim.key, "Normal", "Preempted", cut(f"{message}; {priorities}")),

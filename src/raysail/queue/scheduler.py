@@ -18,7 +18,7 @@ from raysail.kube.manager import Manager
 from raysail.queue import status as transitions
 from raysail.queue.cache import QueueCache
 from raysail.queue.cycle import plan
-from raysail.queue.decisions import Admit, Decision, EvictUnhealthy, Plan, Preempt, SecondPassFailed, Trace, Wait, WaitForPodsReady
+from raysail.queue.decisions import Admit, Decision, EvictUnhealthy, Migrate, Plan, Preempt, SecondPassFailed, Trace, Wait, WaitForPodsReady
 from raysail.queue.outcomes import (
     Said,
     cut,
@@ -26,8 +26,10 @@ from raysail.queue.outcomes import (
     event_of_waiting,
     events_of_admission,
     events_of_preemption,
+    evict_for_migration,
     evict_unhealthy,
     evict_victim,
+    migration_message,
     reserve_quota,
     tell_waiting,
 )
@@ -92,6 +94,8 @@ class Scheduler:
             self.traces.move_to_end(key)
         while len(self.traces) > MAX_TRACES:
             self.traces.popitem(last=False)
+        for name in result.unfinished:  # what is decided so far is written meanwhile
+            self.cache.touch(name)
         if self.options.one_round and any(isinstance(decision, Admit) for decision in result.decisions):
             for decision in result.decisions:
                 if isinstance(decision, Admit):
@@ -118,6 +122,8 @@ class Scheduler:
                 self._say(decision.info.obj, [Said(decision.info.key, "Warning", "SecondPassFailed", cut(decision.message))])
             case EvictUnhealthy():
                 await self._evict_unhealthy(decision)
+            case Migrate():
+                await self._migrate(decision)
 
     async def _admit(self, decision: Admit) -> None:
         key = decision.info.key
@@ -209,6 +215,28 @@ class Scheduler:
             return
         if done is not None:
             self._say(done, [event_of_eviction(decision, message) for message in said])
+
+    async def _migrate(self, decision: Migrate) -> None:
+        """The running variant makes way for the one with the better flavor."""
+        victim = decision.victim
+
+        def change(current: Workload, status: dict[str, Any]) -> bool:
+            if transitions.holds(status, "Evicted") or is_finished(current) or not has_reservation(current):
+                return False
+            evict_for_migration(status, decision, self.clock.now(), current.metadata.generation)
+            return True
+
+        try:
+            done = await self.writer.change(victim.obj, change)
+        except Exception as error:
+            logger.warning("cannot evict %s for a better flavor, trying again: %s", victim.key, error)
+            await self.clock.sleep(RETRY_SECONDS)
+            victim.evicting = False
+            self.cache.touch(victim.cluster_queue)
+            return
+        if done is not None:
+            message = migration_message(decision)
+            self._say(done, [Said(victim.key, "Normal", "EvictedDueToFlavorMigration", cut(message))])
 
     async def _tell_waiting(self, decision: Wait) -> None:
         key = decision.info.key

@@ -13,13 +13,15 @@ from raysail.api.meta import parse_time
 from raysail.queue import status as transitions
 from raysail.queue.activity import Surroundings, activity_of
 from raysail.queue.cycle import Options
-from raysail.queue.decisions import Admit, Plan, Preempt, Wait
+from raysail.queue.decisions import Admit, Migrate, Plan, Preempt, Wait
 from raysail.queue.outcomes import (
     Said,
     event_of_waiting,
     events_of_admission,
     events_of_preemption,
+    evict_for_migration,
     evict_victim,
+    migration_message,
     reserve_quota,
     tell_waiting,
 )
@@ -158,6 +160,11 @@ class Scene:
                     _, status, generation = self._status(decision.info.key)
                     tell_waiting(status, decision, self.now, generation)
                     self.events.append(event_of_waiting(decision))
+                case Migrate():
+                    _, status, generation = self._status(decision.victim.key)
+                    evict_for_migration(status, decision, self.now, generation)
+                    said = Said(decision.victim.key, "Normal", "EvictedDueToFlavorMigration", migration_message(decision))
+                    self.events.append(said)
         _ = options
 
     def _replace(self, decision: Admit) -> None:
