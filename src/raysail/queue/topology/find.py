@@ -95,6 +95,9 @@ class Finder:
         if workers.fault:
             raise TopologyError(workers.fault)
         needs = Needs(self.tree, workers, leader)
+        if self.tree.lowest_is_host and (fault := workers.rules.fault):
+            listed = " ".join(f"{key}:{value}" for key, value in sorted(workers.rules.selector.items()))
+            raise TopologyError(f"invalid node selectors: map[{listed}], reason: {fault}")
         counts, exclusions = self.topology.counts(needs, workers.rules, self.assumed, within=within, empty=self.empty)
         placement = Placement(self.tree, self.topology.topology, counts, needs, self.profile, exclusions)
         of_workers, of_leader = placement.place()

@@ -11,6 +11,7 @@ from typing import Any
 
 import msgspec
 
+from raysail.api.names import label_key_faults, label_value_faults
 from raysail.api.selectors import Requirement
 from raysail.queue.matching import untolerated_taint
 from raysail.queue.topology.tree import Host, Tree
@@ -32,6 +33,18 @@ class HostRules:
         self.affinity = affinity or {}
         """spec.affinity.nodeAffinity."""
         self.key = msgspec.json.encode((self.tolerations, self.selector, self.affinity), order="sorted")
+
+    @property
+    def fault(self) -> str:
+        """What is wrong with the node selector, in the words of Kubernetes' label selectors; empty: nothing."""
+        for key, value in sorted(self.selector.items()):
+            faults = label_key_faults(key)
+            if faults:
+                return f'key: Invalid value: "{key}": {"; ".join(faults)}'
+            faults = label_value_faults(value)
+            if faults:
+                return f'values[0][{key}]: Invalid value: "{value}": {"; ".join(faults)}'
+        return ""
 
     @classmethod
     def of_spec(cls, spec: Mapping[str, Any]) -> HostRules:
