@@ -62,7 +62,7 @@ def test_what_never_comes() -> None:
         ("x * * * *", 'failed to parse int from x: strconv.Atoi: parsing "x": invalid syntax'),
         ("@often", "unrecognized descriptor: @often"),
         ("@every soon", 'failed to parse duration @every soon: time: invalid duration "soon"'),
-        ("TZ=Nowhere/Land * * * * *", "unknown time zone Nowhere/Land"),
+        ("TZ=Nowhere/Land * * * * *", "provided bad location Nowhere/Land: unknown time zone Nowhere/Land"),
     ],
 )
 def test_faults(schedule: str, fault: str) -> None:

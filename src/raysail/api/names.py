@@ -14,7 +14,7 @@ from raysail.api.errors import Cause
 
 _LABEL: Final = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?", re.ASCII)
 _LABEL_1035: Final = re.compile(r"[a-z]([-a-z0-9]*[a-z0-9])?", re.ASCII)
-_SUBDOMAIN: Final = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*", re.ASCII)
+SUBDOMAIN: Final = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*", re.ASCII)
 _LABEL_KEY: Final = re.compile(r"([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]", re.ASCII)
 _LABEL_VALUE: Final = re.compile(r"(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?", re.ASCII)
 _HTTP_PATH: Final = re.compile(r"[A-Za-z0-9/\-._~%!$&'()*+,;=:]+", re.ASCII)
@@ -50,18 +50,18 @@ MAX_SUBDOMAIN: Final = 253
 MAX_ANNOTATIONS_BYTES: Final = 256 * 1024
 
 
-def _too_long(text: str, maximum: int) -> list[str]:
-    return [f"must be no more than {maximum} bytes"] if len(text) > maximum else []
+def _too_long(text: str, maximum: int, unit: str = "bytes") -> list[str]:
+    return [f"must be no more than {maximum} {unit}"] if len(text) > maximum else []
 
 
-def subdomain_faults(text: str) -> list[str]:
-    """RFC 1123 subdomain, as most names are."""
-    return _too_long(text, MAX_SUBDOMAIN) + ([] if _SUBDOMAIN.fullmatch(text) else [_SUBDOMAIN_TEXT])
+def subdomain_faults(text: str, unit: str = "bytes") -> list[str]:
+    """RFC 1123 subdomain, as most names are. `unit` is the word for what there is too much of: Kubernetes has two."""
+    return _too_long(text, MAX_SUBDOMAIN, unit) + ([] if SUBDOMAIN.fullmatch(text) else [_SUBDOMAIN_TEXT])
 
 
-def label_faults(text: str) -> list[str]:
+def label_faults(text: str, unit: str = "bytes") -> list[str]:
     """RFC 1123 label, as names of Namespaces are."""
-    return _too_long(text, MAX_LABEL) + ([] if _LABEL.fullmatch(text) else [_LABEL_TEXT])
+    return _too_long(text, MAX_LABEL, unit) + ([] if _LABEL.fullmatch(text) else [_LABEL_TEXT])
 
 
 def label_1035_faults(text: str) -> list[str]:

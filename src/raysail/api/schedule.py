@@ -97,6 +97,8 @@ def parse(text: str, zone: str | None = None) -> Schedule:
     if text.startswith(("TZ=", "CRON_TZ=")):
         prefix, _, text = text.partition(" ")
         zone, text = prefix.partition("=")[2], text.strip()
+        if not text or not _is_zone(zone):
+            raise ScheduleError(f"provided bad location {zone}: unknown time zone {zone}")
     where = zone_of(zone) if zone is not None else None
     if text.startswith("@every "):
         return Schedule(every_seconds=max(1, int(_duration_seconds(text, text.removeprefix("@every ")))), zone=where)
@@ -108,6 +110,23 @@ def parse(text: str, zone: str | None = None) -> Schedule:
     if len(parts) != len(_FIELDS):
         raise ScheduleError(f"expected exactly 5 fields, found {len(parts)}: [{' '.join(parts)}]")
     return Schedule(tuple(_field(part, *bounds) for part, bounds in zip(parts, _FIELDS, strict=True)), zone=where)
+
+
+def schedule_fault(text: str) -> str:
+    """What is wrong with a schedule; empty if nothing is."""
+    try:
+        parse(text)
+    except ScheduleError as error:
+        return str(error)
+    return ""
+
+
+def _is_zone(name: str) -> bool:
+    try:
+        zone_of(name)
+    except ScheduleError:
+        return False
+    return True
 
 
 def zone_of(name: str) -> ZoneInfo:

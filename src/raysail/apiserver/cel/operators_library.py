@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from typing import Any, Final
 
+from raysail.api.go_text import number_text
 from raysail.apiserver.cel.overloads import overload
 from raysail.apiserver.cel.values import (
     MAX_INT64,
@@ -23,7 +24,6 @@ from raysail.apiserver.cel.values import (
     lookup,
     type_name,
 )
-from raysail.apiserver.schema.go_text import number_text
 
 _MOST_TEXT: Final = 16 * 1024 * 1024
 _MISSING: Final = object()

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Final
 
+from raysail.api import causes
 from raysail.api.errors import Cause
 from raysail.api.openapi import SchemaNode
 from raysail.apiserver.cel.program import CelError, CostExceeded, Program, compile_expression
@@ -20,7 +21,6 @@ from raysail.apiserver.cel.runtime import Convert, converter
 from raysail.apiserver.cel.syntax import CelSyntaxError
 from raysail.apiserver.cel.types import Type, optional_of, type_of_schema
 from raysail.apiserver.cel.values import Optional
-from raysail.apiserver.schema import causes
 from raysail.apiserver.schema.correlation import OldItems, unchanged
 from raysail.apiserver.schema.field_path import FieldPathError, resolve_field_path
 

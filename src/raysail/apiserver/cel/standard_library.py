@@ -11,6 +11,7 @@ from datetime import UTC, datetime, timedelta, timezone, tzinfo
 from typing import Any, Final
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+from raysail.api.go_text import number_text
 from raysail.apiserver.cel.operators_library import in_range, unsigned
 from raysail.apiserver.cel.overloads import overload
 from raysail.apiserver.cel.values import (
@@ -27,7 +28,6 @@ from raysail.apiserver.cel.values import (
     parse_timestamp,
     type_name,
 )
-from raysail.apiserver.schema.go_text import number_text
 from raysail.apiserver.schema.patterns import PatternError, compile_pattern
 
 

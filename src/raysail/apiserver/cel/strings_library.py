@@ -8,6 +8,7 @@ from functools import cmp_to_key
 from itertools import pairwise
 from typing import Any, Final
 
+from raysail.api.go_text import number_text
 from raysail.apiserver.cel.operators_library import in_range, unsigned
 from raysail.apiserver.cel.overloads import overload
 from raysail.apiserver.cel.values import (
@@ -23,7 +24,6 @@ from raysail.apiserver.cel.values import (
     format_timestamp,
     is_number,
 )
-from raysail.apiserver.schema.go_text import number_text
 from raysail.apiserver.schema.patterns import PatternError, compile_pattern
 
 _MOST_ELEMENTS: Final = 1_000_000

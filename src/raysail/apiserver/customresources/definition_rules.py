@@ -11,12 +11,12 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final
 from urllib.parse import urlsplit
 
+from raysail.api import causes
 from raysail.api.errors import Cause
 from raysail.apiserver.customresources.rule_compilation import rule_causes
 from raysail.apiserver.customresources.schema_defaults import default_causes
 from raysail.apiserver.customresources.schema_rules import openapi_causes
 from raysail.apiserver.customresources.structure import structural_causes
-from raysail.apiserver.schema import causes
 from raysail.apiserver.schema.field_path import FieldPathError, resolve_field_path
 
 Mapped = Mapping[str, Any]

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import lru_cache
 from typing import Any, Final
 
-from raysail.apiserver.schema.go_text import json_text, plain_text
+from raysail.api.go_text import json_text, plain_text
 
 Step = Callable[[Iterable[Any]], Iterator[Any]]
 Find = Callable[[Any], list[Any]]

@@ -9,13 +9,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
+from raysail.api import causes
 from raysail.api.errors import Cause
+from raysail.api.go_text import json_text
 from raysail.api.openapi import SchemaNode
 from raysail.apiserver.cel import Rule, SchemaRules, compile_fault
 from raysail.apiserver.cel.cost import PER_RULE_LIMIT, PER_SCHEMA_LIMIT, limits_repetition, most_repetitions
 from raysail.apiserver.cel.types import type_of_schema
-from raysail.apiserver.schema import causes
-from raysail.apiserver.schema.go_text import json_text
 
 
 class _Costs:

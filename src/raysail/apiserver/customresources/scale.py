@@ -9,9 +9,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+from raysail.api import causes
 from raysail.api.errors import Cause
-from raysail.apiserver.schema import causes
-from raysail.apiserver.schema.go_text import plain_text, type_name
+from raysail.api.go_text import plain_text, type_name
 from raysail.apiserver.schema.numbers import MAX_INT32
 
 _ABSENT: Final = object()

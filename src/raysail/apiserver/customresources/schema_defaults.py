@@ -9,14 +9,15 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
+from raysail.api import causes
 from raysail.api.errors import Cause
+from raysail.api.go_text import json_text
 from raysail.api.openapi import SchemaNode
-from raysail.apiserver.schema import DecodeError, causes
+from raysail.apiserver.schema import DecodeError
 from raysail.apiserver.schema.correlation import equal
 from raysail.apiserver.schema.defaulting import copied
 from raysail.apiserver.schema.embedded import EmbeddedError, coerce_embedded, coerce_metadata, embedded_causes, embedded_resources_causes
 from raysail.apiserver.schema.explanation import explain
-from raysail.apiserver.schema.go_text import json_text
 from raysail.apiserver.schema.pruning import compile_pruning
 
 Schema = Mapping[str, Any]

@@ -10,8 +10,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
+from raysail.api import causes
 from raysail.api.errors import Cause
-from raysail.apiserver.schema import causes
 from raysail.apiserver.schema.field_path import FieldPathError, resolve_field_path
 
 Schema = Mapping[str, Any]

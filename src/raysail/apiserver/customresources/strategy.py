@@ -9,11 +9,12 @@ from collections.abc import Callable, Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from raysail.api import causes
 from raysail.api.errors import Cause, bad_request
 from raysail.api.openapi import SchemaNode
 from raysail.api.resources import Resource
 from raysail.apiserver.customresources.scale import ScalePaths
-from raysail.apiserver.schema import DecodeError, StructuralSchema, causes
+from raysail.apiserver.schema import DecodeError, StructuralSchema
 from raysail.apiserver.schema.correlation import equal
 from raysail.apiserver.schema.embedded import coerce_metadata
 from raysail.apiserver.strategy import Decoded, JsonObject, Request

@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
+from raysail.api import causes
 from raysail.api.errors import Cause
-from raysail.apiserver.schema import causes
 from raysail.apiserver.schema.patterns import PatternError, compile_pattern
 
 Schema = Mapping[str, Any]

@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
+from raysail.api.causes import duplicate, forbidden, invalid, not_supported, required
+from raysail.api.names import label_value_faults
 from raysail.api.quantity import NANO, parse_nano
 from raysail.apiserver.kinds.fields import (
     NEGATIVE,
@@ -25,8 +27,7 @@ from raysail.apiserver.kinds.fields import (
 from raysail.apiserver.kinds.pods.placement import check_tolerations
 from raysail.apiserver.kinds.pods.resources import check_requirements, is_extended
 from raysail.apiserver.kinds.rules import Rules
-from raysail.apiserver.rest.names import label_value_faults, segment_faults
-from raysail.apiserver.schema.causes import duplicate, forbidden, invalid, not_supported, required
+from raysail.apiserver.rest.names import segment_faults
 from raysail.apiserver.strategy import JsonObject, Request
 
 _KUBERNETES: Final = "kubernetes"

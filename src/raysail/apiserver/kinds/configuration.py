@@ -6,9 +6,9 @@ import base64
 import json
 from typing import Final
 
+from raysail.api.causes import forbidden, invalid, required, too_long
 from raysail.apiserver.kinds.fields import Faults, JsonMap, check_immutable, config_key_faults, each
 from raysail.apiserver.kinds.rules import Rules
-from raysail.apiserver.schema.causes import forbidden, invalid, required, too_long
 
 MAX_BYTES: Final = 1024 * 1024
 _FIXED: Final = "field is immutable when `immutable` is set"

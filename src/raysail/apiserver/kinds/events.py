@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Final
 
+from raysail.api.causes import invalid, required
 from raysail.apiserver.kinds.fields import Faults, JsonMap, check_immutable, check_qualified_name, check_subdomain
 from raysail.apiserver.kinds.rules import Rules
-from raysail.apiserver.schema.causes import invalid, required
 
 _MISMATCH: Final = "does not match event.namespace"
 # core/v1 names first, as messages use them.

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 from urllib.parse import urlsplit
 
+from raysail.api.causes import duplicate, invalid, not_supported, required
 from raysail.apiserver.kinds.fields import (
     IMMUTABLE,
     Faults,
@@ -25,7 +26,6 @@ from raysail.apiserver.kinds.fields import (
 )
 from raysail.apiserver.kinds.rules import Rules, spec_differs
 from raysail.apiserver.rest.names import label_faults, subdomain_faults
-from raysail.apiserver.schema.causes import duplicate, invalid, not_supported, required
 
 _OPERATIONS: Final = ("*", "CONNECT", "CREATE", "DELETE", "UPDATE")
 _REVIEW_VERSIONS: Final = ("v1", "v1beta1")

@@ -11,10 +11,11 @@ import re
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any, Final
 
+from raysail.api.causes import forbidden, invalid, not_supported, required, too_long
 from raysail.api.errors import Cause
+from raysail.api.names import label_key_faults, label_value_faults
 from raysail.api.quantity import parse_nano
-from raysail.apiserver.rest.names import label_faults, label_value_faults, qualified_name_faults, subdomain_faults
-from raysail.apiserver.schema.causes import forbidden, invalid, not_supported, required, too_long
+from raysail.apiserver.rest.names import label_faults, subdomain_faults
 
 JsonMap = Mapping[str, Any]
 Faults = list[Cause]
@@ -112,7 +113,7 @@ def dns1035_faults(value: str) -> list[str]:
 
 def check_qualified_name(value: str, at: str, faults: Faults) -> None:
     """`[prefix/]name`."""
-    each(faults, at, value, qualified_name_faults(value))
+    each(faults, at, value, label_key_faults(value))
 
 
 def check_name_needed(obj: JsonMap, name: str, at: str, faults: Faults) -> None:
@@ -202,7 +203,7 @@ def check_local_unreserved_path(path: str, at: str, faults: Faults) -> None:
 def check_labels(labels: JsonMap | None, at: str, faults: Faults) -> None:
     """Keys and values."""
     for key, value in (labels or {}).items():
-        each(faults, at, key, qualified_name_faults(key))
+        each(faults, at, key, label_key_faults(key))
         each(faults, at, value, label_value_faults(value))
 
 
@@ -210,7 +211,7 @@ def check_annotations(annotations: JsonMap | None, at: str, faults: Faults) -> N
     """Keys, and the size of all together."""
     size = 0
     for key, value in (annotations or {}).items():
-        each(faults, at, key, qualified_name_faults(key.lower()))
+        each(faults, at, key, label_key_faults(key.lower()))
         size += len(key.encode()) + len(value.encode())
     if size > 256 * 1024:
         faults.append(too_long(at, 256 * 1024))

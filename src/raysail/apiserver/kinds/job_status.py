@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
+from raysail.api.causes import duplicate, invalid, invalid_without_value, required
 from raysail.apiserver.kinds.fields import IMMUTABLE, Faults, JsonMap, check_nonnegative
-from raysail.apiserver.schema.causes import duplicate, invalid, invalid_without_value, required
 
 _TERMINAL: Final = ("Failed", "Complete", "FailureTarget")
 

@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from typing import Any, Final
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+from raysail.api.causes import duplicate, invalid, invalid_without_value, not_supported, required, too_long, too_many
+from raysail.api.schedule import schedule_fault
 from raysail.apiserver.kinds.fields import (
     Faults,
     JsonMap,
@@ -21,9 +23,7 @@ from raysail.apiserver.kinds.job_status import check_job_status, indexes
 from raysail.apiserver.kinds.pods.spec import check_template
 from raysail.apiserver.kinds.pods.warnings import name_warning, template_warnings
 from raysail.apiserver.kinds.rules import Rules, spec_differs
-from raysail.apiserver.kinds.schedules import schedule_fault
 from raysail.apiserver.rest.names import label_faults
-from raysail.apiserver.schema.causes import duplicate, invalid, invalid_without_value, not_supported, required, too_long, too_many
 from raysail.apiserver.strategy import JsonObject, Request
 
 CONTROLLER_UID: Final = "batch.kubernetes.io/controller-uid"

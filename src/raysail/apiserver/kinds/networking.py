@@ -7,6 +7,8 @@ import re
 from collections.abc import Mapping
 from typing import Any, Final
 
+from raysail.api.causes import duplicate, forbidden, invalid, not_supported, required, too_long, too_many
+from raysail.api.names import label_value_faults
 from raysail.apiserver.kinds.fields import (
     PROTOCOLS,
     Faults,
@@ -27,8 +29,7 @@ from raysail.apiserver.kinds.fields import (
     port_name_faults,
 )
 from raysail.apiserver.kinds.rules import Rules, spec_differs
-from raysail.apiserver.rest.names import label_value_faults, subdomain_faults
-from raysail.apiserver.schema.causes import duplicate, forbidden, invalid, not_supported, required, too_long, too_many
+from raysail.apiserver.rest.names import subdomain_faults
 
 _PATH_TYPES: Final = ("Exact", "ImplementationSpecific", "Prefix")
 _BAD_SEQUENCES: Final = ("//", "/./", "/../", "%2f", "%2F")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from raysail.api.causes import duplicate, forbidden, invalid, not_supported, required
 from raysail.api.quantity import NANO, canonical, parse_nano
 from raysail.apiserver.kinds.fields import (
     Faults,
@@ -17,7 +18,6 @@ from raysail.apiserver.kinds.fields import (
 )
 from raysail.apiserver.kinds.pods.resources import allows_overcommit, check_amount, check_container_resource_name, check_resource_name
 from raysail.apiserver.kinds.rules import Rules, spec_differs
-from raysail.apiserver.schema.causes import duplicate, forbidden, invalid, not_supported, required
 
 _HIGHEST_PRIORITY: Final = 1_000_000_000
 _SYSTEM_CLASSES: Final = {"system-node-critical": 2_000_001_000, "system-cluster-critical": 2_000_000_000}

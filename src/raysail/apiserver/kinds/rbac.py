@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Final
 
+from raysail.api.causes import invalid, not_supported, required
 from raysail.apiserver.kinds.fields import Faults, JsonMap, check_selector, check_subdomain, each
 from raysail.apiserver.kinds.rules import Check, Rules
 from raysail.apiserver.rest.names import segment_faults
-from raysail.apiserver.schema.causes import invalid, not_supported, required
 
 _GROUP: Final = "rbac.authorization.k8s.io"
 

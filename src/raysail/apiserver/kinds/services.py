@@ -9,6 +9,8 @@ import ipaddress
 from collections.abc import Mapping
 from typing import Any, Final
 
+from raysail.api.causes import duplicate, forbidden, invalid, not_supported, required
+from raysail.api.go_text import quote
 from raysail.apiserver.kinds.fields import (
     PROTOCOLS,
     Faults,
@@ -26,8 +28,6 @@ from raysail.apiserver.kinds.fields import (
     ip_faults,
 )
 from raysail.apiserver.kinds.rules import Rules
-from raysail.apiserver.schema.causes import duplicate, forbidden, invalid, not_supported, required
-from raysail.apiserver.schema.go_text import quote
 from raysail.apiserver.strategy import JsonObject, Request
 
 _TYPES: Final = ("ClusterIP", "ExternalName", "LoadBalancer", "NodePort")

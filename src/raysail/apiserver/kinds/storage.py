@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
+from raysail.api.causes import duplicate, forbidden, invalid, not_supported, required, too_long
 from raysail.api.meta import format_time
 from raysail.api.quantity import parse_nano
 from raysail.apiserver.kinds.fields import (
@@ -26,7 +27,6 @@ from raysail.apiserver.kinds.fields import (
 from raysail.apiserver.kinds.pods.placement import check_node_selector
 from raysail.apiserver.kinds.rules import Rules, spec_differs
 from raysail.apiserver.kinds.volume_claims import ACCESS_MODES, VOLUME_MODES
-from raysail.apiserver.schema.causes import duplicate, forbidden, invalid, not_supported, required, too_long
 from raysail.apiserver.strategy import JsonObject, Request
 
 _SOURCES: Final = (

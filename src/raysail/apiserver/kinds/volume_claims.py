@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
+from raysail.api.causes import forbidden, invalid, not_supported, required
 from raysail.api.quantity import parse_nano
 from raysail.apiserver.kinds.fields import (
     Faults,
@@ -17,7 +18,6 @@ from raysail.apiserver.kinds.fields import (
     check_subdomain,
 )
 from raysail.apiserver.kinds.rules import Rules
-from raysail.apiserver.schema.causes import forbidden, invalid, not_supported, required
 from raysail.apiserver.strategy import JsonObject, Request
 
 ACCESS_MODES: Final = ("ReadOnlyMany", "ReadWriteMany", "ReadWriteOnce", "ReadWriteOncePod")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
+from raysail.api.causes import forbidden, invalid, not_supported, required
 from raysail.apiserver.kinds.fields import (
     Faults,
     JsonMap,
@@ -22,7 +23,6 @@ from raysail.apiserver.kinds.pods.spec import check_template
 from raysail.apiserver.kinds.pods.warnings import template_warnings
 from raysail.apiserver.kinds.rules import CheckUpdate, Rules, spec_differs
 from raysail.apiserver.kinds.volume_claims import check_claim_spec
-from raysail.apiserver.schema.causes import forbidden, invalid, not_supported, required
 from raysail.apiserver.strategy import JsonObject, Request
 
 _TEMPLATE_GENERATION: Final = "deprecated.daemonset.template.generation"

@@ -14,7 +14,8 @@ import orjson
 
 from raysail.api.errors import Cause, bad_request
 from raysail.api.meta import format_time
-from raysail.apiserver.rest.names import generate_name, label_value_faults, name_faults, qualified_name_faults, segment_faults
+from raysail.api.names import label_key_faults, label_value_faults
+from raysail.apiserver.rest.names import generate_name, name_faults, segment_faults
 from raysail.apiserver.strategy import Definition
 
 _ANNOTATION_BYTES: Final = 256 * 1024
@@ -205,7 +206,7 @@ def _map_faults(metadata: Mapping[str, Any]) -> list[Cause]:
 def _label_faults(labels: Mapping[str, Any]) -> list[Cause]:
     found = []
     for key, value in labels.items():
-        found += [_invalid("metadata.labels", key, text) for text in qualified_name_faults(key)]
+        found += [_invalid("metadata.labels", key, text) for text in label_key_faults(key)]
         found += [_invalid("metadata.labels", value, text) for text in label_value_faults(value)]
     return found
 
@@ -214,7 +215,7 @@ def _annotation_faults(annotations: Mapping[str, Any]) -> list[Cause]:
     found = []
     for key in annotations:
         # Keys are compared in lower case: annotations may be written in any.
-        found += [_invalid("metadata.annotations", key, text) for text in qualified_name_faults(key.lower())]
+        found += [_invalid("metadata.annotations", key, text) for text in label_key_faults(key.lower())]
     size = sum(len(key.encode()) + len(value.encode()) for key, value in annotations.items())
     if size > _ANNOTATION_BYTES:
         found.append(Cause("FieldValueTooLong", f"Too long: may not be more than {_ANNOTATION_BYTES} bytes", "metadata.annotations"))
@@ -245,7 +246,7 @@ def _owner_faults(owners: list[Mapping[str, Any]]) -> list[Cause]:
 def _finalizer_faults(finalizers: list[str], definition: Definition) -> list[Cause]:
     found = []
     for index, name in enumerate(finalizers):
-        found += [_invalid("metadata.finalizers", name, text) for text in qualified_name_faults(name)]
+        found += [_invalid("metadata.finalizers", name, text) for text in label_key_faults(name)]
         if "/" not in name and not definition.custom and definition.resource.group in _CORE_GROUPS and name not in _STANDARD_FINALIZERS:
             found.append(
                 _invalid(f"metadata.finalizers[{index}]", name, "name is neither a standard finalizer name nor is it fully qualified")

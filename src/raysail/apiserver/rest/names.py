@@ -3,34 +3,15 @@
 from __future__ import annotations
 
 import random
-import re
 from typing import Final
+
+from raysail.api import names
 
 _ALPHABET: Final = "bcdfghjklmnpqrstvwxz2456789"
 _SUFFIX_LENGTH: Final = 5
 _LONGEST_BASE: Final = 58
+_UNIT: Final = "characters"
 _random: Final = random.Random()  # noqa: S311 - names, see below
-_LABEL: Final = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?", re.ASCII)
-_SUBDOMAIN: Final = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*", re.ASCII)
-_QUALIFIED_NAME: Final = re.compile(r"([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]", re.ASCII)
-_LABEL_VALUE: Final = re.compile(r"(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?", re.ASCII)
-
-_LABEL_TEXT: Final = (
-    "a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', and must start and end with an alphanumeric character"
-    " (e.g. 'my-name',  or '123-abc', regex used for validation is '[a-z0-9]([-a-z0-9]*[a-z0-9])?')"
-)
-_SUBDOMAIN_TEXT: Final = (
-    "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', and must start and end with an alphanumeric"
-    " character (e.g. 'example.com', regex used for validation is '[a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*')"
-)
-_QUALIFIED_TEXT: Final = (
-    "name part must consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character"
-    " (e.g. 'MyName',  or 'my.name',  or '123-abc', regex used for validation is '([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]')"
-)
-_VALUE_TEXT: Final = (
-    "a valid label must be an empty string or consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric"
-    " character (e.g. 'MyValue',  or 'my_value',  or '12345', regex used for validation is '(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?')"
-)
 
 # Kinds whose names are labels, or any path segment; all others are subdomains.
 _LABELS: Final = {("", "Namespace"), ("", "Service"), ("apps", "StatefulSet")}
@@ -75,41 +56,13 @@ def segment_faults(name: str) -> list[str]:
 
 
 def label_faults(name: str) -> list[str]:
-    """RFC 1123 label."""
-    faults = [] if len(name) <= 63 else ["must be no more than 63 characters"]
-    if not _LABEL.fullmatch(name):
-        faults.append("must not contain dots" if _SUBDOMAIN.fullmatch(name) else _LABEL_TEXT)
+    """RFC 1123 label, in the words of the rules for names and fields."""
+    faults = names.label_faults(name, _UNIT)
+    if faults and "." in name and names.SUBDOMAIN.fullmatch(name):
+        faults[-1] = "must not contain dots"
     return faults
 
 
-def subdomain_faults(name: str, unit: str = "characters") -> list[str]:
-    """RFC 1123 subdomain. `unit` is the word for what there is too much of: Kubernetes has two."""
-    faults = [] if len(name) <= 253 else [f"must be no more than 253 {unit}"]
-    return faults + ([] if _SUBDOMAIN.fullmatch(name) else [_SUBDOMAIN_TEXT])
-
-
-def qualified_name_faults(name: str) -> list[str]:
-    """`[prefix/]name` of labels, annotations and finalizers."""
-    prefix, slash, rest = name.rpartition("/")
-    faults: list[str] = []
-    if slash:
-        if "/" in prefix:
-            rule = _QUALIFIED_TEXT.removeprefix("name part ")
-            return [f"a valid label key {rule} with an optional DNS subdomain prefix and '/' (e.g. 'example.com/MyName')"]
-        if not prefix:
-            faults.append("prefix part must be non-empty")
-        else:
-            faults += [f"prefix part {fault}" for fault in subdomain_faults(prefix, "bytes")]
-    if not rest:
-        faults.append("name part must be non-empty")
-    elif len(rest) > 63:
-        faults.append("name part must be no more than 63 bytes")
-    if not _QUALIFIED_NAME.fullmatch(rest):
-        faults.append(_QUALIFIED_TEXT)
-    return faults
-
-
-def label_value_faults(value: str) -> list[str]:
-    """A label's value."""
-    faults = [] if len(value) <= 63 else ["must be no more than 63 bytes"]
-    return faults + ([] if _LABEL_VALUE.fullmatch(value) else [_VALUE_TEXT])
+def subdomain_faults(name: str) -> list[str]:
+    """RFC 1123 subdomain, in the words of the rules for names and fields."""
+    return names.subdomain_faults(name, _UNIT)

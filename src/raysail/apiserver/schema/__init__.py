@@ -2,7 +2,6 @@
 
 - `StructuralSchema`: one custom kind's schema, compiled as objects come.
 - `decode`: a built-in object as Go's decoder would read it.
-- `causes`: the faults a field can have, in Kubernetes' words.
 """
 
 from raysail.apiserver.schema.decode import DecodeError, decode

@@ -16,9 +16,9 @@ from datetime import UTC, datetime
 from functools import cache
 from typing import Any, Final
 
+from raysail.api.go_text import number_text, quote
 from raysail.api.openapi import SchemaNode, builtin_node
 from raysail.api.quantity import canonical
-from raysail.apiserver.schema.go_text import number_text, quote
 from raysail.apiserver.schema.numbers import MAX_INT32, MAX_INT64, MIN_INT32, MIN_INT64
 
 _META: Final = "io.k8s.apimachinery.pkg.apis.meta.v1."

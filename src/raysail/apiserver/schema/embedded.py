@@ -10,12 +10,13 @@ import re
 from functools import cache
 from typing import Any, Final
 
+from raysail.api import causes
 from raysail.api.errors import Cause
+from raysail.api.go_text import json_text
+from raysail.api.names import label_key_faults, label_value_faults
 from raysail.api.openapi import SchemaNode, builtin_node
-from raysail.apiserver.rest.names import label_value_faults, qualified_name_faults, segment_faults
-from raysail.apiserver.schema import causes
+from raysail.apiserver.rest.names import segment_faults
 from raysail.apiserver.schema.decode import DecodeError, decode
-from raysail.apiserver.schema.go_text import json_text
 
 _LABEL: Final = re.compile(r"[a-z]([-a-z0-9]*[a-z0-9])?", re.ASCII)
 _LABEL_RULE: Final = (
@@ -116,10 +117,10 @@ def _metadata_causes(metadata: dict[str, Any], path: str) -> list[Cause]:
     name = metadata.get("name", "")
     found = [causes.invalid(f"{path}.name", name, fault) for fault in segment_faults(name)]
     for key, value in (metadata.get("labels") or {}).items():
-        found += [causes.invalid(f"{path}.labels", key, fault) for fault in qualified_name_faults(key)]
+        found += [causes.invalid(f"{path}.labels", key, fault) for fault in label_key_faults(key)]
         found += [causes.invalid(f"{path}.labels", value, fault) for fault in label_value_faults(value)]
     for key in metadata.get("annotations") or {}:
-        found += [causes.invalid(f"{path}.annotations", key, fault) for fault in qualified_name_faults(key.lower())]
+        found += [causes.invalid(f"{path}.annotations", key, fault) for fault in label_key_faults(key.lower())]
     return found
 
 

@@ -10,13 +10,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from raysail.api import causes
 from raysail.api.errors import Cause
+from raysail.api.go_text import number_text, quote
 from raysail.api.openapi import SchemaNode
-from raysail.apiserver.schema import causes
 from raysail.apiserver.schema.acceptance import is_one_of, schema_types
 from raysail.apiserver.schema.correlation import OldItems, unchanged
 from raysail.apiserver.schema.formats import checked_format, text_format
-from raysail.apiserver.schema.go_text import number_text, quote
 from raysail.apiserver.schema.numbers import as_go_number, fits_format, is_integral, is_multiple
 from raysail.apiserver.schema.patterns import PatternError, compile_pattern
 from raysail.apiserver.schema.uniqueness import has_duplicates

@@ -8,10 +8,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from raysail.api import causes
 from raysail.api.errors import Cause
+from raysail.api.go_text import json_text
 from raysail.api.openapi import SchemaNode
-from raysail.apiserver.schema import causes
-from raysail.apiserver.schema.go_text import json_text
 
 
 def _identity(value: Any) -> Any:

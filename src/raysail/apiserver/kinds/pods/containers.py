@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+from raysail.api.causes import duplicate, forbidden, invalid, not_found, not_supported, required, too_many
 from raysail.apiserver.kinds.fields import (
     PROTOCOLS,
     Faults,
@@ -21,7 +22,6 @@ from raysail.apiserver.kinds.pods.environment import check_environment, check_en
 from raysail.apiserver.kinds.pods.probes import check_lifecycle, check_probes
 from raysail.apiserver.kinds.pods.resources import check_requirements
 from raysail.apiserver.kinds.pods.volumes import check_mounts
-from raysail.apiserver.schema.causes import duplicate, forbidden, invalid, not_found, not_supported, required, too_many
 
 _MAX_ID: Final = 2**31 - 1
 _PULL_POLICIES: Final = ("Always", "IfNotPresent", "Never")

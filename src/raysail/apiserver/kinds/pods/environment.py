@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any, Final
 
+from raysail.api.causes import invalid, not_supported, required
 from raysail.api.quantity import parse_nano
 from raysail.apiserver.kinds.fields import (
     Faults,
@@ -17,7 +18,6 @@ from raysail.apiserver.kinds.fields import (
     each,
     environment_name_faults,
 )
-from raysail.apiserver.schema.causes import invalid, not_supported, required
 
 ENVIRONMENT_FIELDS: Final = (
     "metadata.name",

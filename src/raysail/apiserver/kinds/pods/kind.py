@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
+from raysail.api.causes import forbidden
 from raysail.api.meta import format_time
 from raysail.apiserver.kinds.fields import Faults, JsonMap
 from raysail.apiserver.kinds.pod_resources import qos_class
@@ -20,7 +21,6 @@ from raysail.apiserver.kinds.pods.update import (
 )
 from raysail.apiserver.kinds.pods.warnings import pod_warnings, template_warnings
 from raysail.apiserver.kinds.rules import Rules, Subresource, spec_differs
-from raysail.apiserver.schema.causes import forbidden
 from raysail.apiserver.strategy import JsonObject, Request
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final
 
+from raysail.api.causes import duplicate, forbidden, invalid, not_supported, required
+from raysail.api.names import label_value_faults
 from raysail.apiserver.kinds.fields import (
     Faults,
     JsonMap,
@@ -15,8 +17,6 @@ from raysail.apiserver.kinds.fields import (
     check_subdomain,
     each,
 )
-from raysail.apiserver.rest.names import label_value_faults
-from raysail.apiserver.schema.causes import duplicate, forbidden, invalid, not_supported, required
 
 _REQUIRED: Final = "requiredDuringSchedulingIgnoredDuringExecution"
 _PREFERRED: Final = "preferredDuringSchedulingIgnoredDuringExecution"

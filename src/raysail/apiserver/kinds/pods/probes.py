@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
+from raysail.api.causes import forbidden, invalid, not_supported, required
 from raysail.apiserver.kinds.fields import Faults, JsonMap, check_http_header, check_nonnegative, check_port
-from raysail.apiserver.schema.causes import forbidden, invalid, not_supported, required
 
 _HANDLERS: Final = ("exec", "httpGet", "tcpSocket", "grpc", "sleep")
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final
 
+from raysail.api.causes import duplicate, forbidden, invalid, not_found, required
+from raysail.api.names import label_key_faults
 from raysail.api.quantity import NANO, canonical, parse_nano
 from raysail.apiserver.kinds.fields import NOT_INTEGER, Faults, JsonMap, check_nonnegative_quantity, check_qualified_name, each
-from raysail.apiserver.rest.names import qualified_name_faults
-from raysail.apiserver.schema.causes import duplicate, forbidden, invalid, not_found, required
 
 NameCheck = Callable[[str, str, Faults], None]
 
@@ -65,7 +65,7 @@ def is_native(name: str) -> bool:
 
 def is_extended(name: str) -> bool:
     """Whether it is a device or the like: with a domain, and fit to be quoted in a quota."""
-    return not is_native(name) and not name.startswith("requests.") and not qualified_name_faults(f"requests.{name}")
+    return not is_native(name) and not name.startswith("requests.") and not label_key_faults(f"requests.{name}")
 
 
 def allows_overcommit(name: str) -> bool:
@@ -75,7 +75,7 @@ def allows_overcommit(name: str) -> bool:
 
 def check_resource_name(name: str, at: str, faults: Faults) -> bool:
     """Any resource's name. Whether it is well formed."""
-    texts = qualified_name_faults(name)
+    texts = label_key_faults(name)
     each(faults, at, name, texts)
     if not texts and "/" not in name and not is_standard(name):
         faults.append(invalid(at, name, "must be a standard resource type or fully qualified"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from raysail.api.causes import duplicate, forbidden, invalid, not_supported, required
 from raysail.apiserver.kinds.fields import (
     MAX_INT32,
     Faults,
@@ -28,7 +29,6 @@ from raysail.apiserver.kinds.pods.placement import check_affinity, check_gates, 
 from raysail.apiserver.kinds.pods.resources import check_pod_resource_name, check_requirements
 from raysail.apiserver.kinds.pods.volumes import check_volumes
 from raysail.apiserver.kinds.volume_claims import check_claim_template
-from raysail.apiserver.schema.causes import duplicate, forbidden, invalid, not_supported, required
 
 _DNS_POLICIES: Final = ("ClusterFirstWithHostNet", "ClusterFirst", "Default", "None")
 _RESTART_POLICIES: Final = ("Always", "OnFailure", "Never")

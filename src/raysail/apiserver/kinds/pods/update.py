@@ -6,6 +6,7 @@ import copy
 from collections.abc import Mapping
 from typing import Any, Final
 
+from raysail.api.causes import forbidden, invalid, required
 from raysail.apiserver.kinds.fields import (
     MAX_INT32,
     Faults,
@@ -18,7 +19,6 @@ from raysail.apiserver.kinds.fields import (
 )
 from raysail.apiserver.kinds.pod_resources import qos_class
 from raysail.apiserver.kinds.rules import keep_metadata
-from raysail.apiserver.schema.causes import forbidden, invalid, required
 from raysail.apiserver.strategy import Request
 
 _CHANGEABLE: Final = (

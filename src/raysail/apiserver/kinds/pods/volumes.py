@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
+from raysail.api.causes import duplicate, forbidden, invalid, not_found, not_supported, required
 from raysail.api.quantity import parse_nano
 from raysail.apiserver.kinds.fields import (
     Faults,
@@ -17,7 +18,6 @@ from raysail.apiserver.kinds.fields import (
     check_subdomain,
 )
 from raysail.apiserver.kinds.pods.environment import VOLUME_FIELDS, check_field_reference, check_resource_reference
-from raysail.apiserver.schema.causes import duplicate, forbidden, invalid, not_found, not_supported, required
 
 ClaimTemplateCheck = Callable[[JsonMap, str, Faults], None]
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, Final
 
+from raysail.api.go_text import quote
 from raysail.api.quantity import NANO, canonical, parse_nano
 from raysail.apiserver.kinds.fields import JsonMap
 from raysail.apiserver.rest.names import label_faults
-from raysail.apiserver.schema.go_text import quote
 
 NODE_LABELS: Final = {
     "beta.kubernetes.io/arch": 'deprecated since v1.14; use "kubernetes.io/arch" instead',
