@@ -23,6 +23,7 @@ from raysail.queue.quota import CohortNode, QuotaNode
 from raysail.queue.snapshot import Snapshot
 from raysail.queue.workload import WorkloadInfo
 from tests.queue.builders import START, cohort, cq, scene, wl
+from tests.queue.properties.examples import examples
 
 POLICIES = st.sampled_from(["Never", "LowerPriority", "LowerOrNewerEqualPriority"])
 RECLAIM = st.sampled_from(["Never", "LowerPriority", "Any"])
@@ -162,7 +163,7 @@ OPTIONS = [Options(), Options(fair_strategies=())]
 
 
 @pytest.mark.parametrize("options", OPTIONS, ids=["classical", "fair sharing"])
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=examples(60), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(queues(), steps())
 def test_never_over_quota_and_never_against_policy(options: Options, objects: list[Any], life: list[tuple[str, int, int, int]]) -> None:
     world = Life(scene(*objects, options=options), options)
@@ -173,7 +174,7 @@ def test_never_over_quota_and_never_against_policy(options: Options, objects: li
         check_sums(world.snapshot)
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=examples(40), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(queues(), steps())
 def test_work_conserving_when_quiet(objects: list[Any], life: list[tuple[str, int, int, int]]) -> None:
     """With BestEffortFIFO nothing that would fit stays pending once nothing more happens."""
@@ -205,7 +206,7 @@ def _best_effort(obj: Any) -> Any:
     return msgspec.convert(body, type(obj))
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=examples(60), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(queues(), steps())
 def test_strict_fifo_is_never_overtaken(objects: list[Any], life: list[tuple[str, int, int, int]]) -> None:
     world = Life(scene(*objects), Options())
@@ -221,7 +222,7 @@ def test_strict_fifo_is_never_overtaken(objects: list[Any], life: list[tuple[str
             assert set(passed[: len(taken)]) == taken, "admitted are the first in line"
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=examples(40), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(queues(), steps())
 def test_the_same_life_gives_the_same_decisions(objects: list[Any], life: list[tuple[str, int, int, int]]) -> None:
     def live() -> list[Any]:
@@ -235,7 +236,7 @@ def test_the_same_life_gives_the_same_decisions(objects: list[Any], life: list[t
     assert live() == live()
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=examples(40), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(queues(), steps())
 def test_planning_again_changes_nothing(objects: list[Any], life: list[tuple[str, int, int, int]]) -> None:
     """A plan is complete: a second one without an event in between admits and preempts nobody."""
