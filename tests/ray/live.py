@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections import Counter
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -31,7 +32,7 @@ class FakeRay:
     submitted: list[dict[str, Any]] = field(default_factory=list)
     stopped: list[str] = field(default_factory=list)
     tokens: list[str] = field(default_factory=list)
-    _told: int = 0
+    _told: Counter[str] = field(default_factory=Counter)
 
     async def _jobs(self, request: web.Request) -> web.Response:
         self.tokens.append(request.headers.get("x-ray-authorization", ""))
@@ -46,8 +47,9 @@ class FakeRay:
             return web.json_response({"job_id": body["submission_id"]})
         if not any(known["submission_id"] == request.match_info["id"] for known in self.submitted):
             return web.Response(status=404, text="no such job")
-        answer = self.answers[min(self._told, len(self.answers) - 1)]
-        self._told += 1
+        job = request.match_info["id"]
+        answer = self.answers[min(self._told[job], len(self.answers) - 1)]
+        self._told[job] += 1
         return web.json_response(answer)
 
     @contextlib.asynccontextmanager
@@ -72,7 +74,8 @@ class FakeKubelet:
 
     def __init__(self, client: Client, clock: Any) -> None:
         self._client, self._now = client, clock
-        self.seen: dict[str, str] = {}
+        self.seen: dict[str, tuple[str, str]] = {}
+        """Namespace and name of every Pod there has been, by uid."""
 
     async def run(self) -> None:
         page = await self._client.list(PODS)
@@ -82,7 +85,7 @@ class FakeKubelet:
 
     async def _look(self, pod: dict[str, Any]) -> None:
         name, namespace = pod["metadata"]["name"], pod["metadata"]["namespace"]
-        self.seen[pod["metadata"]["uid"]] = name
+        self.seen[pod["metadata"]["uid"]] = (namespace, name)
         with contextlib.suppress(StatusError):  # gone meanwhile
             if "deletionTimestamp" in pod["metadata"]:
                 await self._client.delete(PODS, name, namespace, grace_seconds=0)
@@ -124,9 +127,9 @@ class CrashingClient:
 
 
 @contextlib.asynccontextmanager
-async def controllers(client: Client, settings: RaySettings) -> AsyncIterator[Manager]:
-    """The Ray controllers at work."""
-    manager = Manager(client)
+async def controllers(client: Client, settings: RaySettings, namespace: str = "") -> AsyncIterator[Manager]:
+    """The Ray controllers at work, in that namespace or in all."""
+    manager = Manager(client, namespaces=(namespace,) if namespace else ())
     ray.register(manager, settings)
     task = asyncio.create_task(manager.run())
     try:

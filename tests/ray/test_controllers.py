@@ -14,7 +14,7 @@ import orjson
 import pytest
 
 from raysail.api.errors import StatusError
-from raysail.api.resources import PODS, RAY_CLUSTERS, RAY_JOBS, SECRETS, Resource
+from raysail.api.resources import EVENTS, NAMESPACES, PODS, RAY_CLUSTERS, RAY_JOBS, SECRETS, SERVICES, Resource
 from raysail.kube.client import Client
 from raysail.ray.settings import RaySettings
 from tests.ray.builders import cluster_spec, container, group, template
@@ -49,19 +49,19 @@ def ray_job(dashboard: FakeRay, **spec: Any) -> dict[str, Any]:
     return {"apiVersion": "ray.io/v1", "kind": "RayJob", "metadata": {"name": "rj", "namespace": "default"}, "spec": given}
 
 
-async def status_of(client: Client) -> dict[str, Any]:
-    return (await client.get(RAY_JOBS, "rj", "default")).get("status") or {}
+async def status_of(client: Client, namespace: str = "default") -> dict[str, Any]:
+    return (await client.get(RAY_JOBS, "rj", namespace)).get("status") or {}
 
 
-async def wait_for(client: Client, deployment_status: str, seconds: float = 20) -> dict[str, Any]:
+async def wait_for(client: Client, deployment_status: str, seconds: float = 20, namespace: str = "default") -> dict[str, Any]:
     async with asyncio.timeout(seconds):
-        while (status := await status_of(client)).get("jobDeploymentStatus") != deployment_status:
+        while (status := await status_of(client, namespace)).get("jobDeploymentStatus") != deployment_status:
             await asyncio.sleep(0.03)
     return status
 
 
-async def names_of(client: Client, resource: Resource) -> list[str]:
-    return sorted(orjson.loads(item)["metadata"]["name"] for item in (await client.list(resource, "default")).items)
+async def names_of(client: Client, resource: Resource, namespace: str = "default") -> list[str]:
+    return sorted(orjson.loads(item)["metadata"]["name"] for item in (await client.list(resource, namespace)).items)
 
 
 async def test_a_job_runs_and_its_cluster_goes() -> None:
@@ -74,6 +74,46 @@ async def test_a_job_runs_and_its_cluster_goes() -> None:
         async with asyncio.timeout(10):
             while await names_of(client, RAY_CLUSTERS):
                 await asyncio.sleep(0.03)
+
+
+async def test_a_cluster_is_made_with_the_name_of_a_finished_job() -> None:
+    async with world() as (client, dashboard, _), controllers(client, SETTINGS):
+        job = ray_job(dashboard, shutdownAfterJobFinishes=True)
+        await client.create(RAY_JOBS, job, "default")
+        await wait_for(client, "Complete")
+        async with asyncio.timeout(10):
+            while await names_of(client, RAY_CLUSTERS):
+                await asyncio.sleep(0.03)
+        left = await client.get(SERVICES, "rj-head-svc", "default")
+        cluster = {"apiVersion": "ray.io/v1", "kind": "RayCluster", "metadata": {"name": "rj"}, "spec": job["spec"]["rayClusterSpec"]}
+        await client.create(RAY_CLUSTERS, cluster, "default")
+        async with asyncio.timeout(10):
+            while (await client.get(RAY_CLUSTERS, "rj", "default")).get("status", {}).get("state") != "ready":
+                await asyncio.sleep(0.03)
+        service = await client.get(SERVICES, "rj-head-svc", "default")
+        assert service["metadata"]["uid"] != left["metadata"]["uid"]
+        assert service["spec"]["selector"]["ray.io/cluster"] == "rj"
+
+
+async def test_the_service_of_a_job_that_runs_is_not_taken_from_it() -> None:
+    async with world() as (client, dashboard, _), controllers(client, SETTINGS):
+        dashboard.answers = [{"status": "RUNNING"}]
+        job = ray_job(dashboard)
+        await client.create(RAY_JOBS, job, "default")
+        status = await wait_for(client, "Running")
+        async with asyncio.timeout(10):
+            while "rj-head-svc" not in await names_of(client, SERVICES):
+                await asyncio.sleep(0.03)
+        cluster = {"apiVersion": "ray.io/v1", "kind": "RayCluster", "metadata": {"name": "rj"}, "spec": job["spec"]["rayClusterSpec"]}
+        await client.create(RAY_CLUSTERS, cluster, "default")
+        async with asyncio.timeout(10):
+            while not (
+                events := [orjson.loads(item) for item in (await client.list(EVENTS, "default")).items if b"FailedToCreateService" in item]
+            ):
+                await asyncio.sleep(0.03)
+        assert "already exists" in events[0]["note"]
+        service = await client.get(SERVICES, "rj-head-svc", "default")
+        assert service["spec"]["selector"]["ray.io/cluster"] == status["rayClusterName"]
 
 
 async def test_the_token_of_the_clusters_secret_is_shown() -> None:
@@ -121,12 +161,17 @@ async def test_suspension_takes_everything_and_a_resume_begins_anew() -> None:
 async def test_a_crash_after_any_write_starts_nothing_twice() -> None:
     """The process dies right after its n-th write, for every n; another one takes over and knows nothing of it."""
     crashes = 0
-    for writes in range(1, 40):
-        async with world() as (client, dashboard, kubelet):
+    async with world() as (client, dashboard, kubelet):
+        for writes in range(1, 40):
+            place = f"crash-{writes}"
+            await client.create(NAMESPACES, {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": place}})
+            before = len(dashboard.submitted)
             crashing = CrashingClient(client, writes)
-            await client.create(RAY_JOBS, ray_job(dashboard), "default")
-            async with controllers(crashing, SETTINGS):
-                done = asyncio.create_task(wait_for(client, "Complete"))
+            job = ray_job(dashboard)
+            job["metadata"]["namespace"] = place
+            await client.create(RAY_JOBS, job, place)
+            async with controllers(crashing, SETTINGS, namespace=place):
+                done = asyncio.create_task(wait_for(client, "Complete", namespace=place))
                 crashed = asyncio.create_task(crashing.crashed.wait())
                 await asyncio.wait((done, crashed), return_when=asyncio.FIRST_COMPLETED)
                 finished = done.done()
@@ -134,14 +179,14 @@ async def test_a_crash_after_any_write_starts_nothing_twice() -> None:
                     task.cancel()
             if not finished:
                 crashes += 1
-                async with controllers(client, SETTINGS):
-                    await wait_for(client, "Complete")
-            roles = Counter(name.split("-")[2] for name in kubelet.seen.values())
+                async with controllers(client, SETTINGS, namespace=place):
+                    await wait_for(client, "Complete", namespace=place)
+            roles = Counter(name.split("-")[2] for namespace, name in kubelet.seen.values() if namespace == place)
             assert roles == {"head": 1, "small": 2}, f"after {writes} writes"
-            assert len(dashboard.submitted) == 1
-            assert len(await names_of(client, RAY_CLUSTERS)) == 1
-        if finished:
-            break
+            assert len(dashboard.submitted) == before + 1
+            assert len(await names_of(client, RAY_CLUSTERS, place)) == 1
+            if finished:
+                break
     assert crashes > 5
 
 

@@ -10,12 +10,15 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from raysail.api.core.service import Service
-from raysail.api.errors import StatusError, is_already_exists, is_not_found
+from raysail.api.errors import StatusError, is_already_exists, is_conflict, is_not_found
 from raysail.api.meta import Object
-from raysail.api.ray import RayCluster, names
+from raysail.api.ray import RayCluster, RayJob, names
+from raysail.api.ray import job as states
 from raysail.api.resources import (
     INGRESSES,
     PERSISTENT_VOLUME_CLAIMS,
+    RAY_CLUSTERS,
+    RAY_JOBS,
     ROLE_BINDINGS,
     ROLES,
     SECRETS,
@@ -57,6 +60,8 @@ class Surroundings:
     def __init__(self, manager: Manager, settings: RaySettings) -> None:
         self._client, self._events, self._settings = manager.client, manager.events, settings
         self.services = manager.informer(SERVICES, Service, {HEAD_SERVICES: head_service_keys})
+        self._jobs = manager.informer(RAY_JOBS, RayJob)
+        self._clusters = manager.informer(RAY_CLUSTERS, RayCluster)
         self.secrets = manager.informer(SECRETS, Object, label_selector=names.CLUSTER_LABEL, metadata_only=True)
         self._access: dict[Resource, Informer[Object]] = {
             resource: manager.informer(resource, Object, label_selector=_MADE_BY_US, metadata_only=True)
@@ -150,7 +155,9 @@ class Surroundings:
         if len(heads) > 1:
             raise ObstacleError(f"{len(heads)} head service found [{' '.join(s.metadata.name for s in heads)}]")
         if not heads:
-            await self._create(cluster, SERVICES, head_service(cluster, self._settings), informer=self.services)
+            wanted = head_service(cluster, self._settings)
+            await self._remove_left_over(cluster, wanted["metadata"]["name"])
+            await self._create(cluster, SERVICES, wanted, informer=self.services)
         namespace, name = cluster.metadata.key
         if has_multi_host_group(cluster) and self.services.get(namespace, naming.headless_service(name)) is None:
             await self._create(cluster, SERVICES, headless_service(cluster), informer=self.services)
@@ -160,6 +167,26 @@ class Surroundings:
             except ValueError as error:
                 raise ObstacleError(str(error)) from error
             self.services.absorb(await self._client.create(SERVICES, body, namespace))
+
+    async def _remove_left_over(self, cluster: RayCluster, name: str) -> None:
+        """A RayJob keeps its Service after its end. Of the same name as this cluster's, and without a cluster behind it, it only stands in the way."""
+        namespace = cluster.metadata.namespace
+        found = self.services.get(namespace, name)
+        owner = found.metadata.controller_owner() if found is not None else None
+        if found is None or owner is None or owner.kind != RAY_JOBS.kind or not owner.api_version.startswith(f"{RAY_JOBS.group}/"):
+            return
+        job = self._jobs.get(namespace, owner.name)
+        ended = job is None or job.metadata.uid != owner.uid or job.status.job_deployment_status in states.TERMINAL_DEPLOYMENT_STATUSES
+        behind = (found.spec.selector or {}).get(names.CLUSTER_LABEL, "")
+        if not ended or self._clusters.get(namespace, behind) is not None:
+            return
+        try:
+            await self._client.delete(SERVICES, name, namespace, uid=found.metadata.uid)
+        except StatusError as error:
+            if not is_not_found(error) and not is_conflict(error):
+                raise
+        text = f"Deleted service {namespace}/{name}, which RayJob {owner.name} has left behind"
+        self._events.event(cluster, "Normal", "DeletedService", text, "Delete")
 
     async def _ensure_storage(self, cluster: RayCluster) -> None:
         wanted = storage.storage_of(cluster)
