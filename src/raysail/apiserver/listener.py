@@ -68,8 +68,8 @@ def _config(application: Any, protocol: type[Connection]) -> uvicorn.Config:
     )
 
 
-def bind_unix(path: Path) -> socket.socket:
-    """A listening socket that only its owner may open. A stale file is replaced. Raises SocketInUseError when a live server has it."""
+def free_unix(path: Path) -> None:
+    """Sees to it that nothing is at the socket's path: a stale file goes. Raises SocketInUseError when a live server has it."""
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     if path.exists():
         probe = socket.socket(socket.AF_UNIX)
@@ -81,6 +81,10 @@ def bind_unix(path: Path) -> socket.socket:
             raise SocketInUseError(f"{path}: another API server answers there; stop it first or choose another socket")
         finally:
             probe.close()
+
+
+def bind_unix(path: Path) -> socket.socket:
+    """A listening socket at a free path, that only its owner may open."""
     listening = socket.socket(socket.AF_UNIX)
     listening.bind(str(path))
     path.chmod(0o600)

@@ -13,7 +13,7 @@ from collections.abc import AsyncIterator
 import uvloop
 
 from raysail.apiserver.access import pki as keys
-from raysail.apiserver.listener import Listener, bind_tcp, bind_unix, tls_context
+from raysail.apiserver.listener import Listener, bind_tcp, bind_unix, free_unix, tls_context
 from raysail.apiserver.server import ApiServer
 from raysail.apiserver.settings import ApiSettings, TlsSettings
 
@@ -26,14 +26,16 @@ async def running(settings: ApiSettings) -> AsyncIterator[list[str]]:
     folder = settings.pki or settings.data.parent / "pki"
     pki = await asyncio.to_thread(keys.prepare, folder, sorted({settings.host, "localhost", "127.0.0.1", *_SERVICE_NAMES}))
     addresses: list[str] = []
-    unix = bind_unix(settings.socket) if settings.socket is not None else None
+    if settings.socket is not None:
+        free_unix(settings.socket)
     tcp = bind_tcp(settings.host, settings.port) if settings.port is not None else None
     server = ApiServer(settings, pki, address=tcp.getsockname()[:2] if tcp is not None else None)
     try:
         await server.start()
         listener = Listener(server.application)
-        if unix is not None:
-            listener.add_unix(unix)
+        if settings.socket is not None:
+            # Not earlier: that the file is there tells others that they can start.
+            listener.add_unix(bind_unix(settings.socket))
             addresses.append(f"unix://{settings.socket}")
         if tcp is not None:
             tls = settings.tls or (TlsSettings(pki.server_certificate, pki.server_key, pki.ca_certificate) if settings.secure else None)
@@ -55,6 +57,16 @@ async def running(settings: ApiSettings) -> AsyncIterator[list[str]]:
 _SERVICE_NAMES = ("kubernetes", "kubernetes.default", "kubernetes.default.svc", "kubernetes.default.svc.cluster.local")
 
 
+_SETTLED_SECONDS = 5.0
+"""So long after the start the first clients have what they came for."""
+
+
+def _keep_what_is_there() -> None:
+    """Code and schemas stay for good: the collector need not look at them again."""
+    gc.collect()
+    gc.freeze()
+
+
 async def serve(settings: ApiSettings) -> None:
     """Serves until SIGTERM or SIGINT. Prints what it listens on."""
     stop = asyncio.Event()
@@ -62,6 +74,7 @@ async def serve(settings: ApiSettings) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     async with running(settings) as addresses:
+        loop.call_later(_SETTLED_SECONDS, _keep_what_is_there)
         print(f"raysail API is ready on {', '.join(addresses)}", flush=True)
         await stop.wait()
         log.info("stopping")

@@ -117,6 +117,8 @@ def _check_nodes(settings: Settings) -> None:
 
 
 def _check_queue_config(settings: Settings) -> None:
+    if not settings.queue_config:
+        return
     from raysail.cli.components import queue_admission
 
     queue_admission(settings)
