@@ -142,3 +142,18 @@ def test_a_queue_configuration_that_would_hold_jobs_for_ever_is_refused(tmp_path
         "up", "--queue-config", str(config), code=1
     )
     assert "sparkapplication" not in fresh("status", code=3)  # nothing was kept of it
+
+
+def test_why_says_that_a_job_waits_for_the_workload_that_it_names(cli: Cli) -> None:
+    job = {
+        "apiVersion": "batch/v1",
+        "kind": "Job",
+        "metadata": {
+            "name": "planned",
+            "labels": {"kueue.x-k8s.io/queue-name": "lq"},
+            "annotations": {"kueue.x-k8s.io/prebuilt-workload-name": "plan"},
+        },
+        "spec": {"template": {"spec": {"restartPolicy": "Never", "containers": [{"name": "c", "image": "any"}]}}},
+    }
+    cli("apply", "-f", "-", text=yaml.safe_dump(job))
+    assert "Job default/planned waits for the Workload plan that it names" in cli("why", "planned")

@@ -13,10 +13,12 @@ from raysail.api.core.node import Node
 from raysail.api.durations import human_duration
 from raysail.api.errors import StatusError, is_not_found
 from raysail.api.kueue import AdmissionCheck, ClusterQueue, Cohort, LocalQueue, ResourceFlavor, Topology, Workload
+from raysail.api.kueue.names import PREBUILT_WORKLOAD_NAME, QUEUE_NAME_LABEL
 from raysail.api.resources import (
     ADMISSION_CHECKS,
     CLUSTER_QUEUES,
     COHORTS,
+    JOBS,
     LIMIT_RANGES,
     LOCAL_QUEUES,
     NAMESPACES,
@@ -24,6 +26,7 @@ from raysail.api.resources import (
     PODS,
     RAY_CLUSTERS,
     RAY_JOBS,
+    RAY_SERVICES,
     RESOURCE_FLAVORS,
     RUNTIME_CLASSES,
     TOPOLOGIES,
@@ -116,7 +119,7 @@ def _workload_of(world: Snapshot, namespace: str, name: str) -> str | None:
 
 def _without_workload(api: Api, namespace: str, name: str) -> str:
     """What can be said of a job that has no Workload: it is in no queue, or its queue has not looked at it yet."""
-    for resource in (RAY_JOBS, RAY_CLUSTERS):
+    for resource in (RAY_JOBS, RAY_CLUSTERS, RAY_SERVICES, JOBS):
         try:
             found = api.get(resource, name, namespace)
         except StatusError as error:
@@ -124,12 +127,19 @@ def _without_workload(api: Api, namespace: str, name: str) -> str:
                 raise
             continue
         labels = found["metadata"].get("labels") or {}
-        if queue_name := labels.get("kueue.x-k8s.io/queue-name"):
+        queue_name = labels.get(QUEUE_NAME_LABEL)
+        prebuilt = (found["metadata"].get("annotations") or {}).get(PREBUILT_WORKLOAD_NAME) or labels.get(PREBUILT_WORKLOAD_NAME)
+        if queue_name and prebuilt:
+            return (
+                f"{resource.kind} {namespace}/{name} waits for the Workload {prebuilt} that it names ({PREBUILT_WORKLOAD_NAME}): "
+                "there is none of that name that it could take over. Create it, or take the name off the job."
+            )
+        if queue_name:
             return f"{resource.kind} {namespace}/{name} names the queue {queue_name} but has no Workload yet: is `raysail operator` running (raysail status)?"
         state = f", it is {phase(found).lower()}" if resource is RAY_JOBS else ""
         return f"{resource.kind} {namespace}/{name} is in no queue{state}: it starts without waiting. Label kueue.x-k8s.io/queue-name puts it into one."
     raise click.UsageError(
-        f"no job, cluster or Workload called {name} in namespace {namespace}: see `raysail list -A` and `raysail queue -A`"
+        f"no job, cluster, service or Workload called {name} in namespace {namespace}: see `raysail list -A` and `raysail queue -A`"
     )
 
 
