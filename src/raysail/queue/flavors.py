@@ -23,7 +23,6 @@ from raysail.queue.assignment import (
 )
 from raysail.queue.matching import selects_labels, taint_text, untolerated_taint
 from raysail.queue.quota import Amounts, FlavorResource, height_of_lowest_fit, plus
-from raysail.queue.requests import single_pod_amounts
 from raysail.queue.topology.nominate import TopologyStep
 from raysail.queue.topology.request import has_levels, is_explicit
 from raysail.queue.topology.world import Topologies
@@ -259,8 +258,7 @@ class FlavorAssigner:
             return f'Flavor "{flavor.name}" supports only TopologyAwareScheduling' if unfit else ""
         if not flavor.topology_name:
             # one that gives nothing that the Pods ask for themselves may still give quota for what transformations made of it
-            asked = single_pod_amounts(self.info.shapes[at].spec)
-            unfit = any(resource in group.resources for resource in asked)
+            unfit = any(resource in group.resources for resource in self.info.shapes[at].one_pod)
             return f'Flavor "{flavor.name}" does not support TopologyAwareScheduling' if unfit else ""
         topology = self.topologies.flavor(flavor.name)
         if topology is None:

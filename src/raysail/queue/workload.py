@@ -19,6 +19,7 @@ from raysail.api.meta import Condition, parse_time
 from raysail.queue.quota import Amounts
 from raysail.queue.requests import NO_RULES, LimitSummary, ResourceRules, adjusted_template, quantities, single_pod_amounts, to_amount
 from raysail.queue.topology.assignment import TopologyAssignment
+from raysail.queue.topology.hosts import HostRules
 from raysail.queue.topology.world import DomainUse, uses_of
 
 ADMISSION_GATED_BY: Final = "kueue.x-k8s.io/admission-gated-by"
@@ -54,7 +55,7 @@ class PodSetRequests:
 class PodSetShape:
     """What of a pod set's template decides where it may run. `spec` is the pod spec as completed by LimitRanges."""
 
-    __slots__ = ("count", "min_count", "name", "spec", "topology_request")
+    __slots__ = ("_host_rules", "_one_pod", "count", "min_count", "name", "spec", "topology_request")
 
     def __init__(
         self, name: str, count: int, min_count: int | None, spec: dict[str, Any], topology_request: Mapping[str, Any] | None
@@ -64,6 +65,22 @@ class PodSetShape:
         self.min_count = min_count
         self.spec = spec
         self.topology_request = topology_request
+        self._one_pod: dict[str, int] | None = None
+        self._host_rules: HostRules | None = None
+
+    @property
+    def one_pod(self) -> dict[str, int]:
+        """What one Pod asks for on its node: before anything is renamed or left out for quota."""
+        if self._one_pod is None:
+            self._one_pod = single_pod_amounts(self.spec)
+        return self._one_pod
+
+    @property
+    def host_rules(self) -> HostRules:
+        """What it says about its node."""
+        if self._host_rules is None:
+            self._host_rules = HostRules.of_spec(self.spec)
+        return self._host_rules
 
 
 class FlavorScan:
@@ -202,7 +219,7 @@ class WorkloadInfo:
                     continue
                 shape = next((shape for shape in self.shapes if shape.name == pod_set.name), None)
                 if shape is not None:
-                    one = single_pod_amounts(shape.spec)
+                    one = shape.one_pod
                 else:
                     one = {resource: amount // max(1, pod_set.count) for resource, amount in pod_set.requests.items()}
                 self._topology_uses += uses_of(pod_set.flavors.values(), pod_set.topology, one)

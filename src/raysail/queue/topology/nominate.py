@@ -15,7 +15,6 @@ import msgspec
 from raysail.api.kueue.workload import DELAYED_TOPOLOGY_PENDING, DELAYED_TOPOLOGY_READY
 from raysail.queue.assignment import Assignment, Mode, NoFit, PodSetAssignment
 from raysail.queue.podset import PodSetConflictError, PodSetInfo
-from raysail.queue.requests import single_pod_amounts
 from raysail.queue.topology.assignment import TopologyAssignment
 from raysail.queue.topology.find import Finder, Held, Placed, Usage
 from raysail.queue.topology.hosts import HostRules
@@ -101,7 +100,7 @@ class TopologyStep:
         request = PlacementRequest(
             shape.name,
             given.count,
-            single_pod_amounts(shape.spec),
+            shape.one_pod,
             shape.topology_request,
             rules,
             flavor=flavors[0],
@@ -121,6 +120,8 @@ class TopologyStep:
 
     def _rules(self, shape: PodSetShape) -> tuple[HostRules, str]:
         """What the template says about nodes, with what Ready admission checks add to it; and what is wrong with that."""
+        if not any(check.pod_set_updates for check in self.info.obj.status.admission_checks or ()):
+            return shape.host_rules, ""
         info = PodSetInfo(
             shape.name,
             shape.count,
@@ -231,7 +232,7 @@ class TopologyStep:
             before: dict[tuple[str, ...], int] = {}
             for domain in held.domains if held is not None else ():
                 before[domain.values] = before.get(domain.values, 0) + domain.count
-            for use, domain in zip(uses_of(flavors, given.topology, single_pod_amounts(shape.spec)), given.topology.domains, strict=True):
+            for use, domain in zip(uses_of(flavors, given.topology, shape.one_pod), given.topology.domains, strict=True):
                 more = domain.count - before.get(domain.values, 0)
                 if more > 0:
                     uses.append(use._replace(pods=more))
