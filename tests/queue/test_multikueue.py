@@ -85,6 +85,8 @@ def check_state(obj: dict[str, Any]) -> str:
 class Fleet:
     manager: Cluster
     workers: dict[str, Cluster]
+    running: dict[str, contextlib.AsyncExitStack]
+    """Each worker with its controllers, to be ended early."""
 
     async def job(self, name: str, cpu: str = "1") -> None:
         containers = [{"name": "c", "image": "i", "resources": {"requests": {"cpu": cpu}}}]
@@ -134,11 +136,12 @@ async def fleet(cpu: dict[str, str], dispatcher: str = "", lost_seconds: float =
         if dispatcher:
             multi = MultiKueueSettings(gc_interval_seconds=0.5, dispatcher=dispatcher, step_size=1)
         await home.create(NAMESPACES, "kueue-system")
-        workers = {}
+        workers, running = {}, {}
         for name, cores in cpu.items():
-            worker = workers[name] = Cluster(await stack.enter_async_context(embedded_api()))
+            own = running[name] = await stack.enter_async_context(contextlib.AsyncExitStack())
+            worker = workers[name] = Cluster(await own.enter_async_context(embedded_api()))
             await worker.queues(cores)
-            await stack.enter_async_context(controllers(worker.api, QueueSettings()))
+            await own.enter_async_context(controllers(worker.api, QueueSettings()))
             data = {"kubeconfig": base64.b64encode(kubeconfig(worker.api).encode()).decode()}
             await home.create(SECRETS, name, "kueue-system", data=data)
             source = {"kubeConfig": {"location": name, "locationType": "Secret"}}
@@ -150,7 +153,7 @@ async def fleet(cpu: dict[str, str], dispatcher: str = "", lost_seconds: float =
         await stack.enter_async_context(controllers(home.api, QueueSettings(multi_kueue=multi)))
         await home.until(MULTI_KUEUE_CLUSTERS, lambda clusters: all(holds(each, "Active") for each in clusters.values()))
         await home.until(ADMISSION_CHECKS, lambda checks: holds(checks["multi"], "Active"))
-        yield Fleet(home, workers)
+        yield Fleet(home, workers, running)
 
 
 async def test_a_job_runs_where_there_is_room_and_its_end_comes_back() -> None:
@@ -210,6 +213,20 @@ async def test_a_job_that_a_worker_gives_up_is_handed_on_anew() -> None:
         )
         assert [e["reason"] for w in found.values() for e in w["status"]["schedulingStats"]["evictions"]] == ["AdmissionCheck"]
         await all_.admitted()
+
+
+async def test_a_lost_worker_loses_its_jobs_to_another() -> None:
+    async with fleet({"one": "8", "two": "8"}, lost_seconds=1) as all_:
+        await all_.job("a")
+        first = str((await all_.admitted())["status"]["clusterName"])
+        second = "two" if first == "one" else "one"
+        await all_.running[first].aclose()
+        clusters = await all_.manager.until(MULTI_KUEUE_CLUSTERS, lambda found: not holds(found[first], "Active"))
+        assert holds(clusters[second], "Active")
+        found = await all_.manager.until(WORKLOADS, lambda all_: any(w["status"].get("clusterName") == second for w in all_.values()))
+        assert [e["reason"] for w in found.values() for e in w["status"]["schedulingStats"]["evictions"]] == ["AdmissionCheck"]
+        active = (await all_.manager.objects(ADMISSION_CHECKS))["multi"]["status"]["conditions"][0]
+        assert (active["status"], active["reason"]) == ("True", "SomeActiveClusters")
 
 
 async def test_an_unmanaged_job_is_rejected() -> None:

@@ -76,7 +76,7 @@ def local_queue(case: Case) -> list[str]:
     if queue is not None:
         active = any(c["type"] == "Active" and c["status"] == "True" for c in (queue.get("status") or {}).get("conditions") or ())
         cache.world.cluster_queues[queue["metadata"]["name"]].active = active
-    if given.get("deleteClusterQueue"):
+    if queue is not None and given.get("deleteClusterQueue"):
         bench.remove(CLUSTER_QUEUES, queue["metadata"]["name"])
     again = asyncio.run(controller.reconcile(key))
     found = []
