@@ -44,6 +44,16 @@ def tolerates(toleration: Toleration, taint: Taint) -> bool:
     return False
 
 
+def same_toleration(a: Toleration, b: Toleration) -> bool:
+    """Equal in every field; an operator that is not given is Equal, and what is empty is not given."""
+    return _given(a) == _given(b)
+
+
+def _given(toleration: Toleration) -> dict[str, Any]:
+    kept = {key: value for key, value in toleration.items() if value not in (None, "")}
+    return {**kept, "operator": kept.get("operator", "Equal")}
+
+
 def taint_text(taint: Taint) -> str:
     """A taint as Go prints the struct: {key value effect time}."""
     return "{" + f"{taint.get('key', '')} {taint.get('value') or ''} {taint.get('effect', '')} {taint.get('timeAdded') or '<nil>'}" + "}"

@@ -16,6 +16,7 @@ import msgspec
 from raysail.api.kueue import Workload, names
 from raysail.api.kueue.workload import PodSet, PodSetAssignment
 from raysail.api.quantity import QuantityError, parse_nano
+from raysail.queue.matching import same_toleration
 from raysail.queue.world import Flavor
 
 Template = dict[str, Any]
@@ -53,7 +54,7 @@ class PodSetInfo:
                     detail = f"conflict for key={key}, value1={mine[key]}, value2={value}"
                     raise PodSetConflictError(f"invalid admission check PodSetUpdate: conflict for {what}: {detail}")
             mine.update(theirs)
-        self.tolerations += [toleration for toleration in other.tolerations if toleration not in self.tolerations]
+        self.tolerations += [new for new in other.tolerations if not any(same_toleration(new, own) for own in self.tolerations)]
         self.gates += [gate for gate in other.gates if gate not in self.gates]
 
 
