@@ -12,7 +12,7 @@ CONFORMANCE ?= ../shared/conformance
 K ?=
 HOST ?=
 
-.PHONY: help setup demo test test-fast lint format bench conformance envtest requirements clean
+.PHONY: help setup demo test test-fast lint format bench conformance envtest properties requirements clean
 
 help: ## These lines
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -43,6 +43,9 @@ test: lint ## All tests, fast ones first
 
 conformance: setup ## SUITE=api|ray|queue|kueue [CONFORMANCE=DIR] [K=filter] [HOST=kube-apiserver]: against what the real systems did
 	@CONFORMANCE="$(CONFORMANCE)" HOST="$(HOST)" $(PY) -m tests.conformance.$(SUITE) $(if $(K),-k "$(K)")
+
+properties: setup ## The queue's properties, 2,000 examples each (an hour or two)
+	@PROPERTY_EXAMPLES=2000 $(PYTEST) -n 2 tests/queue/properties tests/queue/topology
 
 envtest: ## A real etcd, kube-apiserver, kube-controller-manager and kube-scheduler from Go modules; prints their folder (needs Go)
 	@python3 tools/envtest/build.py
