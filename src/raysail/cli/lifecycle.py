@@ -20,7 +20,7 @@ from raysail.cli.output import duration_since_start, table
 from raysail.instance import addresses, ray_version
 from raysail.instance.home import Home, InstanceError, Settings, current
 from raysail.instance.processes import Process, read_pid_file, start_detached, wait_until
-from raysail.instance.supervisor import COMPONENTS
+from raysail.instance.supervisor import COMPONENTS, start_component
 
 _READY_SECONDS = 30.0
 _STOP_SECONDS = 60.0
@@ -68,7 +68,12 @@ def up(
     _check_nodes(settings)
     _check_queue_config(settings)
     home.write_settings(settings)
-    supervisor = _start_supervisor(home)
+    first = start_component(home, "apiserver")  # the supervisor adopts it
+    try:
+        supervisor = _start_supervisor(home)
+    except BaseException:
+        first.stop(_STOP_SECONDS)
+        raise
     try:
         # What takes a moment to find out is found out while the API starts.
         from raysail.cli.starter import create_all, starter_objects

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from raysail.api.errors import StatusError, is_already_exists
+from raysail.api.errors import StatusError, is_already_exists, is_not_found
 from raysail.api.quantity import amount, format_amount
 from raysail.api.resources import CLUSTER_QUEUES, LOCAL_QUEUES, RESOURCE_FLAVORS, WORKLOAD_PRIORITY_CLASSES, Resource
 from raysail.cli.connection import Api
@@ -37,11 +37,23 @@ def starter_objects(nodes: str) -> list[tuple[Resource, dict[str, Any]]]:
 def create_all(api: Api, objects: list[tuple[Resource, dict[str, Any]]]) -> None:
     """Creates those that are not there yet."""
     for resource, body in objects:
+        if _is_there(api, resource, body["metadata"]["name"], body["metadata"].get("namespace")):
+            continue  # asked for first: a creation is judged whole before the API says that the name is taken
         try:
             api.create(resource, {"apiVersion": resource.api_version, "kind": resource.kind} | body, body["metadata"].get("namespace"))
         except StatusError as error:
             if not is_already_exists(error):
                 raise
+
+
+def _is_there(api: Api, resource: Resource, name: str, namespace: str | None) -> bool:
+    try:
+        api.get(resource, name, namespace)
+    except StatusError as error:
+        if is_not_found(error):
+            return False
+        raise
+    return True
 
 
 def _totals(nodes: str) -> dict[str, str]:

@@ -27,6 +27,7 @@ _LONGEST_PAUSE_SECONDS: Final = 5.0
 _STOP_SECONDS: Final = {"apiserver": 10.0, "operator": 10.0, "node": 15.0}
 _API_FIRST_SECONDS: Final = 5.0
 _LOOK_AGAIN_SECONDS: Final = 0.05
+_START_APART_SECONDS: Final = 0.3
 _LOG_LIMIT_BYTES: Final = 16 << 20
 
 log = logging.getLogger("raysail.supervisor")
@@ -88,11 +89,11 @@ class Supervisor:
                 if component.name != "apiserver" and not self._api_serves():
                     component.due = time.monotonic() + _LOOK_AGAIN_SECONDS
                     continue
-                log_file = self.home.logs / f"{component.name}.log"
-                _rotate(log_file)
-                command = [sys.executable, "-m", "raysail", component.name, "--home", str(self.home.path)]
-                child = start_detached(command, log_file, os.environ | {"RAYSAIL_HOME": str(self.home.path)})
-                self._watch(component, write_pid_file(self._pid_file(component.name), child.pid))
+                self._watch(component, start_component(self.home, component.name))
+                for other in self.components.values():
+                    # Not all at once: the API has its first requests to answer, and a start takes a whole processor.
+                    if other.process is None:
+                        other.due = max(other.due, time.monotonic() + _START_APART_SECONDS)
 
     def _api_serves(self) -> bool:
         """Whether the others may start: they need the API, and would only take the processor from it while it starts."""
@@ -131,6 +132,15 @@ class Supervisor:
         if component.process is not None and not component.process.stop(_STOP_SECONDS[component.name]):
             log.warning("%s did not stop in time and was killed", component.name)
         self._pid_file(component.name).unlink(missing_ok=True)
+
+
+def start_component(home: Home, name: str) -> Process:
+    """Starts one of the processes and notes it, for a supervisor to adopt. `up` starts the API so: it need not wait for the supervisor."""
+    log_file = home.logs / f"{name}.log"
+    _rotate(log_file)
+    command = [sys.executable, "-m", "raysail", name, "--home", str(home.path)]
+    child = start_detached(command, log_file, os.environ | {"RAYSAIL_HOME": str(home.path)})
+    return write_pid_file(home.run / f"{name}.pid", child.pid)
 
 
 def _rotate(path: Path) -> None:
