@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
+import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -43,6 +46,50 @@ def api_and_queue() -> Iterator[tuple[Home, dict[str, subprocess.Popen[bytes]]]]
                 process.terminate()
                 process.wait(20)
             shutil.rmtree(home.path.parent, ignore_errors=True)
+
+
+@contextmanager
+def kubernetes_and_queue() -> Iterator[tuple[Path, dict[str, int]]]:
+    """A real kube-apiserver with etcd (`make envtest`), and `raysail operator --only queue` as Kueue's load test would start it: its kubeconfig, process ids."""
+    from tests.support.kubernetes import Kubernetes, free_port
+
+    from raysail.api.crds import KUEUE_KINDS
+    from raysail.operator.webhooks.registration import install_crds
+
+    folder = Path(tempfile.mkdtemp(prefix="raysail-bench-"))
+    api = Kubernetes(folder)
+    port = free_port()
+    with asyncio.Runner() as runner:
+        controllers: subprocess.Popen[bytes] | None = None
+        try:
+            runner.run(api.start())
+
+            async def prepare() -> None:
+                async with api.client() as client:
+                    await install_crds(client, [kind.crd_name for kind in KUEUE_KINDS], None)
+
+            runner.run(prepare())
+            arguments = ["operator", "--only=queue", "--kubeconfig", str(api.kubeconfig()), "--metricsPort", str(port), "--enableTAS"]
+            with (folder / "log").open("wb") as log:
+                controllers = subprocess.Popen([sys.executable, "-m", "raysail", *arguments], stdout=log, stderr=log)
+            if not wait_until(lambda: _ready(port), 60):
+                raise TimeoutError(f"the controllers are not ready: {(folder / 'log').read_text()[-2000:]}")
+            yield api.kubeconfig(), {"controllers": controllers.pid, **api.pids()}
+        finally:
+            if controllers is not None:
+                controllers.send_signal(signal.SIGINT)
+                if controllers.wait(20):
+                    raise RuntimeError("the controllers did not end with 0 at SIGINT")
+            runner.run(api.stop())
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _ready(port: int) -> bool:
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/readyz", timeout=2) as answer:
+            return bool(answer.status == 200)
+    except OSError:
+        return False
 
 
 @contextmanager

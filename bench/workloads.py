@@ -1,6 +1,6 @@
 """Kueue's scalability loads (test/performance/scheduler), rebuilt: bare Workloads in many ClusterQueues, run by a mimic that finishes what was admitted long enough.
 
-    python -m bench.workloads SOCKET SHAPE SCALE
+    python -m bench.workloads SOCKET|KUBECONFIG SHAPE SCALE
 
 Runs in a process of its own, so that its processor time is counted apart. Prints one JSON line: see `Outcome`.
 """
@@ -12,7 +12,7 @@ import json
 import sys
 import time
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -20,41 +20,70 @@ import msgspec
 import uvloop
 
 from raysail.api.errors import StatusError, is_conflict, is_not_found
-from raysail.api.resources import CLUSTER_QUEUES, COHORTS, LOCAL_QUEUES, NAMESPACES, RESOURCE_FLAVORS, WORKLOADS, Resource
+from raysail.api.resources import (
+    CLUSTER_QUEUES,
+    COHORTS,
+    LOCAL_QUEUES,
+    NAMESPACES,
+    NODES,
+    RESOURCE_FLAVORS,
+    TOPOLOGIES,
+    WORKLOADS,
+    Resource,
+)
+from raysail.kube import kubeconfig
 from raysail.kube.connection import unix_socket
 from raysail.kube.http import HttpClient
 
 
 @dataclass(frozen=True, slots=True)
 class WorkloadClass:
-    """`count` Workloads in each ClusterQueue, one every `interval_seconds`; each needs `cpu` for `run_seconds`."""
+    """`count` Workloads in each ClusterQueue, one every `interval_seconds`; each needs `cpu` for each of its `pods` for `run_seconds`."""
 
     name: str
     count: int
-    cpu: int
+    cpu: float
     run_seconds: float
     priority: int
     interval_seconds: float
+    pods: int = 1
+    topology: tuple[tuple[str, str | int], ...] = ()
+    """What its pod set asks of the topology."""
 
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """Cohorts of equal ClusterQueues (20 CPUs each, 100 to borrow, preemption on)."""
+    """Cohorts of equal ClusterQueues (20 CPUs each, 100 to borrow, preemption on). `racks` of 64 nodes, if topology is to place."""
 
     cohorts: int
     queues_per_cohort: int
     classes: tuple[WorkloadClass, ...]
+    racks: int = 0
 
     def scaled(self, scale: float) -> Shape:
-        classes = tuple(
-            WorkloadClass(c.name, max(1, round(c.count * scale)), c.cpu, c.run_seconds, c.priority, c.interval_seconds)
-            for c in self.classes
-        )
-        return Shape(self.cohorts, self.queues_per_cohort, classes)
+        classes = tuple(replace(c, count=max(1, round(c.count * scale))) for c in self.classes)
+        return replace(self, classes=classes)
 
     @property
     def workloads(self) -> int:
         return self.cohorts * self.queues_per_cohort * sum(c.count for c in self.classes)
+
+
+BLOCK, RACK, HOST = "cloud.provider.com/topology-block", "cloud.provider.com/topology-rack", "kubernetes.io/hostname"
+NODES_PER_RACK = 64
+
+
+def _placed() -> Iterator[WorkloadClass]:
+    """Each class in three parts: a rack required, a rack preferred, and (Kueue: balanced) a rack preferred in slices of a host."""
+    for name, counts, pods, cpu, run_seconds, priority, interval_seconds, size in (
+        ("small", (120, 120, 110), 2, 0.5, 0.2, 50, 0.1, 1),
+        ("medium", (34, 33, 33), 4, 1.25, 0.5, 100, 0.5, 2),
+        ("large", (17, 17, 16), 8, 2.5, 1.0, 200, 1.2, 4),
+    ):
+        sliced = (("preferred", RACK), ("podSetSliceRequiredTopology", HOST), ("podSetSliceSize", size))
+        requests = ((("required", RACK),), (("preferred", RACK),), sliced)
+        for kind, count, request in zip(("required", "preferred", "balanced"), counts, requests, strict=True):
+            yield WorkloadClass(f"{name}-{kind}", count, cpu, run_seconds, priority, interval_seconds, pods, request)
 
 
 SHAPES = {
@@ -76,6 +105,7 @@ SHAPES = {
             WorkloadClass("large", 4, 20, 0.7, 200, 0.7),
         ),
     ),
+    "topology": Shape(5, 6, tuple(_placed()), racks=10),
 }
 
 
@@ -128,7 +158,10 @@ class Load:
                 yield f"cohort-{cohort}-queue-{number}"
 
     async def _make_queues(self) -> None:
-        await self._create(RESOURCE_FLAVORS, "any", {})
+        if self._shape.racks:
+            await self._make_topology()
+        else:
+            await self._create(RESOURCE_FLAVORS, "any", {})
         for cohort in range(self._shape.cohorts):
             await self._create(COHORTS, f"cohort-{cohort}", {})
         quota = {"name": "cpu", "nominalQuota": "20", "borrowingLimit": "100"}
@@ -143,13 +176,34 @@ class Load:
             await self._create(NAMESPACES, name, {})
             await self._create(LOCAL_QUEUES, name, {"spec": {"clusterQueue": name}}, name)
 
+    async def _make_topology(self) -> None:
+        """One block of racks of nodes of 96 cores, and the flavor `any` on them."""
+        await self._create(TOPOLOGIES, "default", {"spec": {"levels": [{"nodeLabel": label} for label in (BLOCK, RACK, HOST)]}})
+        await self._create(RESOURCE_FLAVORS, "any", {"spec": {"nodeLabels": {"tas-node-group": "tas"}, "topologyName": "default"}})
+        amounts = {"cpu": "96", "memory": "256Gi", "pods": "110"}
+        status = {
+            "capacity": amounts,
+            "allocatable": amounts,
+            "conditions": [{"type": "Ready", "status": "True", "reason": "KubeletReady"}],
+        }
+        for rack in range(self._shape.racks):
+            for number in range(NODES_PER_RACK):
+                name = f"node-{rack}-{number}"
+                labels = {"tas-node-group": "tas", BLOCK: "b0", RACK: f"r{rack}", HOST: name}
+                await self._create(NODES, name, {"metadata": {"name": name, "labels": labels}})
+                await self._client.patch(NODES, name, {"spec": {"taints": None}})
+                await self._client.patch(NODES, name, {"status": status}, subresource="status")
+
     async def _create(self, resource: Resource, name: str, body: dict[str, Any], namespace: str | None = None) -> None:
         whole = {"apiVersion": resource.api_version, "kind": resource.kind, "metadata": {"name": name}} | body
         await self._client.create(resource, whole, namespace)
 
     async def _submit(self, queue: str, one: WorkloadClass) -> None:
         container = {"name": "c", "image": "any", "resources": {"requests": {"cpu": str(one.cpu)}}}
-        pod_set = {"name": "main", "count": 1, "template": {"spec": {"restartPolicy": "Never", "containers": [container]}}}
+        template = {"spec": {"restartPolicy": "Never", "containers": [container]}}
+        pod_set: dict[str, Any] = {"name": "main", "count": one.pods, "template": template}
+        if one.topology:
+            pod_set["topologyRequest"] = dict(one.topology)
         spec = {"active": True, "queueName": queue, "priority": one.priority, "podSets": [pod_set]}
         due = time.perf_counter()
         for number in range(one.count):
@@ -160,23 +214,30 @@ class Load:
             await self._create(WORKLOADS, name, {"spec": spec}, queue)
 
     async def _watch(self, version: str) -> None:
+        """An API server may end a watch when it likes (kube-apiserver does where a CRD is young): it goes on from what was seen last."""
+        seen = version
+        while True:
+            async for event in self._client.watch(WORKLOADS, resource_version=seen):
+                workload: dict[str, Any] = msgspec.json.decode(event.object)
+                seen = workload["metadata"]["resourceVersion"]
+                self._seen(workload)
+
+    def _seen(self, workload: dict[str, Any]) -> None:
         run_seconds = {one.name: one.run_seconds for one in self._shape.classes}
-        async for event in self._client.watch(WORKLOADS, resource_version=version):
-            workload: dict[str, Any] = msgspec.json.decode(event.object)
-            key = f"{workload['metadata']['namespace']}/{workload['metadata']['name']}"
-            if key in self._ended:
-                continue
-            self._latest[key] = workload
-            holds = {c["type"] for c in (workload.get("status") or {}).get("conditions") or () if c["status"] == "True"}
-            kind = workload["metadata"]["name"].rpartition("-")[0]
-            if "Evicted" in holds and "QuotaReserved" in holds:
-                if running := self._running.pop(key, None):
-                    running.cancel()
-                self.outcome.evictions += 1
-                self._write(self._let_go(key))
-            elif "Admitted" in holds and key not in self._running:
-                self._waited[key] = (kind, time.perf_counter() - self._created[key])
-                self._running[key] = asyncio.create_task(self._finish(key, run_seconds[kind]))
+        key = f"{workload['metadata']['namespace']}/{workload['metadata']['name']}"
+        if key in self._ended:
+            return
+        self._latest[key] = workload
+        holds = {c["type"] for c in (workload.get("status") or {}).get("conditions") or () if c["status"] == "True"}
+        kind = workload["metadata"]["name"].rpartition("-")[0]
+        if "Evicted" in holds and "QuotaReserved" in holds:
+            if running := self._running.pop(key, None):
+                running.cancel()
+            self.outcome.evictions += 1
+            self._write(self._let_go(key))
+        elif "Admitted" in holds and key not in self._running:
+            self._waited[key] = (kind, time.perf_counter() - self._created[key])
+            self._running[key] = asyncio.create_task(self._finish(key, run_seconds[kind]))
 
     def _write(self, work: Any) -> None:
         task = asyncio.create_task(work)
@@ -214,8 +275,9 @@ class Load:
                 self._latest[key] = await self._client.get(WORKLOADS, name, namespace)
 
 
-async def _main(socket: str, shape: str, scale: str) -> None:
-    async with HttpClient(unix_socket(socket)) as client:
+async def _main(where: str, shape: str, scale: str) -> None:
+    connection = unix_socket(where) if where.endswith(".sock") else kubeconfig.load(where)
+    async with HttpClient(connection) as client:
         outcome = await Load(client, SHAPES[shape].scaled(float(scale))).run()
     print(json.dumps(asdict(outcome)))
 

@@ -61,7 +61,7 @@ class Kubernetes:
         self.token = secrets.token_hex(16)
         self.url = ""
         self.ca = folder / "certs" / "apiserver.crt"
-        self._processes: list[asyncio.subprocess.Process] = []
+        self._processes: dict[str, asyncio.subprocess.Process] = {}
 
     async def start(self) -> None:
         """Returns once it is ready."""
@@ -104,7 +104,7 @@ class Kubernetes:
 
     async def stop(self) -> None:
         """SIGTERM to all, the last started first; waits until they have ended."""
-        for process in reversed(self._processes):
+        for process in reversed(self._processes.values()):
             with contextlib.suppress(ProcessLookupError):
                 process.terminate()
             try:
@@ -114,6 +114,10 @@ class Kubernetes:
                 process.kill()
                 await process.wait()
         self._processes.clear()
+
+    def pids(self) -> dict[str, int]:
+        """Process ids by name of the program."""
+        return {name: process.pid for name, process in self._processes.items()}
 
     def connection(self) -> Connection:
         """As a member of system:masters."""
@@ -140,10 +144,10 @@ class Kubernetes:
 
     async def _run(self, name: str, *flags: str) -> None:
         with (self.folder / f"{name}.log").open("wb") as log:
-            self._processes.append(await asyncio.create_subprocess_exec(str(self.binaries / name), *flags, stdout=log, stderr=log))
+            self._processes[name] = await asyncio.create_subprocess_exec(str(self.binaries / name), *flags, stdout=log, stderr=log)
 
     async def _ready(self) -> bool:
-        if any(process.returncode is not None for process in self._processes):
+        if any(process.returncode is not None for process in self._processes.values()):
             logs = "\n".join(f"{log.name}: {log.read_text(errors='replace')[-1000:]}" for log in self.folder.glob("*.log"))
             raise RuntimeError(f"the control plane did not start: {logs}")
         if not self.ca.exists():
