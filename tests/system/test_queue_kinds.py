@@ -95,6 +95,7 @@ def test_a_group_of_pods_waits_until_it_is_complete(here: Instance) -> None:
     until(here, PODS, "pair", lambda pods: bool(pods))
     assert not objects(here, WORKLOADS, "pair")
     assert [gates(pod) != [] for pod in objects(here, PODS, "pair").values()] == [True]
+    assert "waits for its group pair: none of it starts before 2 Pods are made" in here.run("why", "pair-a").stdout
     here.run("apply", "-f", "-", text=second)
     until(here, PODS, "pair", lambda pods: phases(pods) == ["Succeeded", "Succeeded"])
     workload = until(here, WORKLOADS, "pair", lambda found: all(_over(w) for w in found.values()) and bool(found))["pair"]
@@ -115,6 +116,7 @@ def test_a_deployment_scaled_beyond_its_quota_waits_with_the_last_pod(here: Inst
     )
     assert [condition(w, "QuotaReserved")[1] for w in waits.values()].count("WaitingForQuota") == 1
     held = until(here, PODS, "web", lambda pods: phases(pods) == ["Pending", "Running", "Running"])
+    assert "Deployment default/web is queued Pod by Pod" in here.run("why", "web").stdout
     (last,) = (pod for pod in held.values() if pod["status"]["phase"] == "Pending")
     assert "kueue.x-k8s.io/admission" in gates(last)
     assert not last["spec"].get("nodeName")
@@ -133,6 +135,7 @@ def test_a_stateful_set_is_one_group_and_is_on_hold_at_zero(here: Instance) -> N
     pods = until(here, PODS, "store", lambda pods: phases(pods) == ["Running", "Running"])
     (name,) = {pod["metadata"]["annotations"]["kueue.x-k8s.io/pod-group-name"] for pod in pods.values()}
     assert list(objects(here, WORKLOADS, "statefulset-store")) == [name]
+    assert here.run("why", "store").stdout.startswith("StatefulSet default/store admitted")
     scale(here, STATEFUL_SETS, "store", 0)
     until(here, PODS, "store", lambda pods: not pods)
     until(here, WORKLOADS, name, lambda found: condition(found[name], "QuotaReserved") == ("False", "OnHold"))

@@ -13,11 +13,18 @@ from raysail.api.core.node import Node
 from raysail.api.durations import human_duration
 from raysail.api.errors import StatusError, is_not_found
 from raysail.api.kueue import AdmissionCheck, ClusterQueue, Cohort, LocalQueue, ResourceFlavor, Topology, Workload
-from raysail.api.kueue.names import PREBUILT_WORKLOAD_NAME, QUEUE_NAME_LABEL
+from raysail.api.kueue.names import (
+    ADMISSION_GATE,
+    POD_GROUP_NAME,
+    POD_GROUP_TOTAL_COUNT_ANNOTATION,
+    PREBUILT_WORKLOAD_NAME,
+    QUEUE_NAME_LABEL,
+)
 from raysail.api.resources import (
     ADMISSION_CHECKS,
     CLUSTER_QUEUES,
     COHORTS,
+    DEPLOYMENTS,
     JOBS,
     LIMIT_RANGES,
     LOCAL_QUEUES,
@@ -138,9 +145,36 @@ def _without_workload(api: Api, namespace: str, name: str) -> str:
             return f"{resource.kind} {namespace}/{name} names the queue {queue_name} but has no Workload yet: is `raysail operator` running (raysail status)?"
         state = f", it is {phase(found).lower()}" if resource is RAY_JOBS else ""
         return f"{resource.kind} {namespace}/{name} is in no queue{state}: it starts without waiting. Label kueue.x-k8s.io/queue-name puts it into one."
+    if said := _of_pods(api, namespace, name):
+        return said
     raise click.UsageError(
         f"no job, cluster, service or Workload called {name} in namespace {namespace}: see `raysail list -A` and `raysail queue -A`"
     )
+
+
+def _of_pods(api: Api, namespace: str, name: str) -> str | None:
+    """What can be said of a Pod, or of a Deployment, whose Pods are queued one by one; None where there is neither."""
+    for resource in (DEPLOYMENTS, PODS):
+        try:
+            found = api.get(resource, name, namespace)
+        except StatusError as error:
+            if not is_not_found(error):
+                raise
+            continue
+        labels, annotations = found["metadata"].get("labels") or {}, found["metadata"].get("annotations") or {}
+        if resource is DEPLOYMENTS and QUEUE_NAME_LABEL in labels:
+            return f"Deployment {namespace}/{name} is queued Pod by Pod: `raysail get pods` lists them, `raysail why POD` tells about one"
+        gated = any(gate["name"] == ADMISSION_GATE for gate in found["spec"].get("schedulingGates") or ())
+        group = annotations.get(POD_GROUP_NAME) or labels.get(POD_GROUP_NAME)
+        if gated and group:
+            total = annotations.get(POD_GROUP_TOTAL_COUNT_ANNOTATION, "all")
+            return (
+                f"Pod {namespace}/{name} waits for its group {group}: none of it starts before {total} Pods are made that name this group"
+            )
+        if gated:
+            return f"Pod {namespace}/{name} is held but has no Workload yet: is `raysail operator` running (raysail status)?"
+        return f"{resource.kind} {namespace}/{name} is in no queue: it starts without waiting"
+    return None
 
 
 def lines(answer: Why, now: float) -> list[str]:

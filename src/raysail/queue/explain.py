@@ -9,7 +9,7 @@ import copy
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from raysail.api.kueue import Workload
+from raysail.api.kueue import Workload, names
 from raysail.queue.admissibility import NAMESPACE_MISMATCH, inadmissible
 from raysail.queue.assignment import Assignment, Mode, amount_text
 from raysail.queue.cycle import Round
@@ -127,11 +127,16 @@ class Why:
 
 
 def job_of(workload: Workload) -> Job:
-    """The job that a Workload stands for."""
+    """The job that a Workload stands for: its owner, the object that its group of Pods is of, or the group itself."""
+    namespace = workload.metadata.namespace
     owner = workload.metadata.controller_owner()
-    if owner is None:
-        return Job("Workload", workload.metadata.name, workload.metadata.namespace)
-    return Job(owner.kind, owner.name, workload.metadata.namespace)
+    if owner is not None:
+        return Job(owner.kind, owner.name, namespace)
+    annotations = workload.metadata.annotations or {}
+    if named := annotations.get(names.JOB_OWNER_NAME_ANNOTATION):
+        return Job(annotations.get(names.JOB_OWNER_GVK_ANNOTATION, "").partition("Kind=")[2] or "Workload", named, namespace)
+    grouped = annotations.get(names.IS_GROUP_WORKLOAD_ANNOTATION) == "true"
+    return Job("PodGroup" if grouped else "Workload", workload.metadata.name, namespace)
 
 
 def why(snapshot: Snapshot, key: str, now: float) -> Why | None:
