@@ -65,13 +65,13 @@ def amount(resource: str, value: Quantity) -> int:
 
 
 def format_amount(resource: str, units: int, *, binary: bool | None = None) -> str:
-    """The text for an `amount`. Memory-like resources are written with binary suffixes unless `binary` says otherwise."""
+    """The text for an `amount`. Memory-like resources have binary suffixes, where they are whole, unless `binary` says otherwise."""
     if resource == "cpu":
         return format_nano(units * 1_000_000)
     use_binary = (
         binary if binary is not None else resource in ("memory", "ephemeral-storage", "storage") or resource.startswith("hugepages-")
     )
-    return format_nano(units * NANO, binary=use_binary)
+    return format_nano(units * NANO, binary=use_binary and units % 1024 == 0)
 
 
 def format_nano(nano: int, *, binary: bool = False) -> str:
