@@ -132,6 +132,11 @@ async def test_a_deployment_from_one_template_to_the_next() -> None:
         assert images() == ["other", "other"]
         sets = await c.listed(REPLICA_SETS)
         assert sorted(s["spec"]["replicas"] for s in sets) == [0, 2]
+        (current,) = (s["metadata"]["name"] for s in sets if s["spec"]["replicas"] == 2)
+        await c.client.patch(DEPLOYMENTS, "d", {"spec": {"replicas": 1}}, "ns")
+        scaled = await c.until(REPLICA_SETS, current, lambda o: o and o["spec"]["replicas"] == 1)
+        assert scaled is not None
+        assert scaled["metadata"]["annotations"]["deployment.kubernetes.io/desired-replicas"] == "1"
 
 
 async def test_a_replica_set_replaces_and_scales() -> None:

@@ -8,7 +8,7 @@ from typing import Final
 from raysail.api.apps import Deployment, ReplicaSet
 from raysail.api.errors import StatusError, is_already_exists, is_not_found
 from raysail.api.resources import DEPLOYMENTS, REPLICA_SETS
-from raysail.builtin.deployments.decide import Step, decide
+from raysail.builtin.deployments.decide import Step, decide, size_annotations
 from raysail.builtin.settings import BuiltinSettings
 from raysail.kube.client import Propagation
 from raysail.kube.controller import Controller, Key
@@ -64,7 +64,8 @@ class Deployments:
             await self._create(deployment, step)
         for name, replicas in step.scale.items():
             before = next(found for found in owned if found.metadata.name == name)
-            body = {"metadata": {"resourceVersion": before.metadata.resource_version}, "spec": {"replicas": replicas}}
+            marks = {"resourceVersion": before.metadata.resource_version, "annotations": size_annotations(deployment)}
+            body = {"metadata": marks, "spec": {"replicas": replicas}}
             self._sets.absorb(await self._client.patch(REPLICA_SETS, name, body, meta.namespace))
             was = 1 if before.spec.replicas is None else before.spec.replicas
             direction = "up" if replicas > was else "down"

@@ -61,6 +61,12 @@ def decide(deployment: Deployment, replica_sets: Sequence[ReplicaSet], now: date
     return step
 
 
+def size_annotations(deployment: Deployment) -> dict[str, str]:
+    """How large a Deployment is meant to be, as its ReplicaSets say it from the last time they were scaled."""
+    wanted = _wanted(deployment)
+    return {DESIRED: str(wanted), MAXIMUM: str(wanted + _surge(deployment))}
+
+
 def build_replica_set(deployment: Deployment, old: Sequence[ReplicaSet]) -> JsonObject:
     """The ReplicaSet for the present template, in wire form."""
     template = copy.deepcopy(deployment.spec.template or {})
@@ -82,8 +88,7 @@ def build_replica_set(deployment: Deployment, old: Sequence[ReplicaSet]) -> Json
             "annotations": {
                 **{k: v for k, v in (deployment.metadata.annotations or {}).items() if k not in _NOT_COPIED},
                 REVISION: str(max((_revision(r) for r in old), default=0) + 1),
-                DESIRED: str(wanted),
-                MAXIMUM: str(wanted + _surge(deployment)),
+                **size_annotations(deployment),
             },
             "ownerReferences": [controller_reference(deployment)],
         },
