@@ -70,10 +70,10 @@ def test_a_queue_from_nothing_to_its_jobs(cli: Cli) -> None:
     settles(lambda: [line for line in rows(cli("list", "wl")) if line[5:7] == ["PENDING", "0"]] != [])
 
     found = {line[2]: line for line in rows(cli("list", "workload"))}
-    assert found["runs"][1:6] == ["job.batch", "runs", "lq", "cq", "ADMITTED"]
+    assert found["runs"][1:6] == ["job", "runs", "lq", "cq", "ADMITTED"]
     assert found["runs"][6] == ""
     assert found["runs"][7] != ""
-    assert found["waits"][1:8] == ["job.batch", "waits", "lq", "cq", "PENDING", "0", ""]
+    assert found["waits"][1:8] == ["job", "waits", "lq", "cq", "PENDING", "0", ""]
     assert [line[2] for line in rows(cli("list", "wl", "--status", "pending", "-q", "lq", "-c", "cq"))] == ["waits"]
     assert cli("list", "wl", "-A").startswith("NAMESPACE   NAME")
     assert cli("list", "wl", "-q", "none") == ""

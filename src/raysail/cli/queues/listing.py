@@ -189,7 +189,7 @@ def list_workloads(
     rows: list[list[object]] = []
     if output is None:
         now = datetime.now(UTC)
-        places, words = _positions(api, workloads), _singulars(api, workloads)
+        places, words = _positions(api, workloads), _words(api, workloads)
         rows = [row(workload, leads_to, places, words, now) for workload in workloads]
     _show(WORKLOADS, workloads, COLUMNS, rows, output, scope)
 
@@ -232,8 +232,8 @@ def _positions(api: Api, workloads: Sequence[Json]) -> dict[tuple[str, str], int
     return found
 
 
-def _singulars(api: Api, workloads: Sequence[Json]) -> dict[tuple[str, str], str]:
-    """The words for the kinds of their jobs, as discovery has them."""
+def _words(api: Api, workloads: Sequence[Json]) -> dict[tuple[str, str], str]:
+    """The words for the kinds of their jobs, as discovery has them: with a group only where it tells one, as kueuectl prints them."""
     versions = {owner["apiVersion"] for workload in workloads for owner in workload["metadata"].get("ownerReferences") or ()}
     found: dict[tuple[str, str], str] = {}
     for version in sorted(versions):
@@ -243,7 +243,10 @@ def _singulars(api: Api, workloads: Sequence[Json]) -> dict[tuple[str, str], str
             if not is_not_found(error):
                 raise
             continue
-        found |= {(version, each["kind"]): each.get("singularName", "") for each in resources if "/" not in each["name"]}
+        for each in resources:
+            if "/" not in each["name"] and each.get("singularName"):
+                group = each.get("group", "")
+                found[version, each["kind"]] = f"{each['singularName']}.{group}" if group else each["singularName"]
     return found
 
 

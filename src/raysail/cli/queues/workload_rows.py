@@ -33,13 +33,13 @@ def row(
     workload: Json,
     leads_to: Mapping[tuple[str, str], str],
     positions: Mapping[tuple[str, str], int],
-    singulars: Mapping[tuple[str, str], str],
+    words: Mapping[tuple[str, str], str],
     now: datetime,
 ) -> list[object]:
-    """`positions` by (namespace, name); `singulars`: the word for a kind by its (apiVersion, kind)."""
+    """`positions` by (namespace, name); `words`: what a kind is called, by its (apiVersion, kind)."""
     metadata = workload["metadata"]
     owners = metadata.get("ownerReferences") or ()
-    types = sorted({_type(owner, singulars) for owner in owners} - {""})
+    types = sorted({_type(owner, words) for owner in owners} - {""})
     position = positions.get((metadata.get("namespace", ""), metadata["name"]))
     return [
         metadata["name"],
@@ -68,10 +68,6 @@ def _condition(workload: Json, type_: str) -> Json:
     return next(found, {})
 
 
-def _type(owner: Json, singulars: Mapping[tuple[str, str], str]) -> str:
-    group, slash, _ = owner["apiVersion"].partition("/")
-    singular = singulars.get((owner["apiVersion"], owner["kind"]), "")
-    if not singular:
-        return ""
-    full = f"{singular}.{group}" if slash else singular
-    return f"{full[:_LONGEST_TYPE]}..." if len(full) > _LONGEST_TYPE else full
+def _type(owner: Json, words: Mapping[tuple[str, str], str]) -> str:
+    word = words.get((owner["apiVersion"], owner["kind"]), "")
+    return f"{word[:_LONGEST_TYPE]}..." if len(word) > _LONGEST_TYPE else word
