@@ -14,11 +14,12 @@ from raysail.api.kueue import ClusterQueue, ResourceFlavor, Workload
 from raysail.queue.cycle import Options, plan
 from raysail.queue.decisions import Admit, Plan, Preempt
 from raysail.queue.pending import Pending
+from raysail.queue.settings import HEADS_PER_PLAN
 from raysail.queue.workload import WorkloadInfo
 from raysail.queue.world import Flavor, World
 
 QUEUES, COHORTS, EACH = 1_000, 10, 6
-DEEP = 100_000
+DEEP, PLANS, FREED = 100_000, 50, 20
 NOW = 1_800_000_000.0
 
 
@@ -123,30 +124,31 @@ def _deep_queue() -> list[Figure]:
         pending.push(WorkloadInfo(obj), NOW)
     held = tracemalloc.get_traced_memory()[0] - before
     tracemalloc.stop()
-    options = Options()
-    first, _ = _longest(world, pending, options)
-    running = list(world.holders)
+    options = Options(max_heads=HEADS_PER_PLAN)
+    first, admitted = _longest(world, pending, options)
     again = 0.0
-    for key in running[:20]:
+    for key in list(world.holders)[:FREED]:
         world.remove_workload(key)
+        started = time.process_time()
         pending.queues["deep"].retry(NOW, lambda _: True)
-        longest, _ = _longest(world, pending, options)
-        again = max(again, longest)
+        plan(world, pending, NOW, options)
+        again = max(again, time.process_time() - started)
     return [
-        Figure(f"a plan on {DEEP:,} pending, the longest while filling", 1000 * first, "ms", 50),
+        Figure(f"a plan on {DEEP:,} pending, the longest of {PLANS}", 1000 * first, "ms", 50, rival=f"{admitted} admitted"),
         Figure(f"a plan on {DEEP:,} pending, quota freed once", 1000 * again, "ms", 50),
         Figure("planner memory per pending workload", held / DEEP, "bytes", 2_048),
     ]
 
 
 def _longest(world: World, pending: Pending, options: Options) -> tuple[float, int]:
-    """Plans until nothing changes any more: the longest plan, and how much was admitted."""
+    """Plans one after the other, as the scheduler does: the longest, and how much was admitted."""
     longest, admitted, names = 0.0, 0, None
-    while True:
+    for _ in range(PLANS):
         started = time.process_time()
         result = plan(world, pending, NOW, options, names)
         longest = max(longest, time.process_time() - started)
         admitted += sum(isinstance(each, Admit) for each in result.decisions)
         names = result.unfinished
         if not names:
-            return longest, admitted
+            break
+    return longest, admitted

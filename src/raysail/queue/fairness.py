@@ -21,13 +21,17 @@ MAX_INT64: Final = 2**63 - 1
 class Share:
     """The dominant resource share of a node. `ratio` is in thousandths and not yet divided by the weight."""
 
-    __slots__ = ("borrowed", "ratio", "resource", "weight")
+    __slots__ = ("borrowed", "outcast", "ratio", "resource", "weight", "weighted")
 
     def __init__(self, weight: float, ratio: float = 0.0, resource: str = "", borrowed: tuple[FlavorResource, ...] = ()) -> None:
         self.weight = weight
         self.ratio = ratio
         self.resource = resource
         self.borrowed = borrowed
+        self.outcast = weight == 0 and ratio != 0
+        """A borrower of weight zero: above everybody else."""
+        self.weighted = 0.0 if ratio == 0 else math.inf if weight == 0 else ratio / weight
+        """The share divided by the weight; infinite for a borrower of weight zero."""
 
     @property
     def borrowing(self) -> bool:
@@ -35,21 +39,9 @@ class Share:
         return bool(self.borrowed)
 
     @property
-    def weighted(self) -> float:
-        """The share divided by the weight; infinite for a borrower of weight zero."""
-        if self.ratio == 0:
-            return 0.0
-        return math.inf if self.weight == 0 else self.ratio / self.weight
-
-    @property
     def rounded(self) -> int:
         """status.fairSharing.weightedShare."""
         return MAX_INT64 if self.outcast else math.ceil(self.weighted)
-
-    @property
-    def outcast(self) -> bool:
-        """A borrower of weight zero: above everybody else."""
-        return self.weight == 0 and self.ratio != 0
 
     def compare(self, other: Share) -> int:
         """-1, 0, 1. Among borrowers of weight zero the bare ratio decides; they are above everybody else."""

@@ -42,6 +42,8 @@ class TargetQueues:
             self._left.setdefault(candidate.cluster_queue, []).append(candidate)
         self._pruned_queues: set[str] = set()
         self._pruned_cohorts: set[int] = set()
+        self._members: dict[int, list[ClusterQueue]] = {}
+        """Of each cohort, by identity: the queues directly below that have candidates."""
         self._shares: dict[str, Share] = {}
         """Shares of queues from which nothing was taken since they were read."""
 
@@ -104,17 +106,23 @@ class TargetQueues:
     def _highest_queue(self, cohort: CohortNode) -> tuple[ClusterQueue | None, Share]:
         best: ClusterQueue | None = None
         highest = nobody()
-        for member in cohort.member_nodes.values():
-            if not isinstance(member, ClusterQueue) or member.name in self._pruned_queues:
+        members = self._members.get(id(cohort))
+        if members is None:
+            members = self._members[id(cohort)] = [
+                each for each in cohort.member_nodes.values() if isinstance(each, ClusterQueue) and each.name in self._left
+            ]
+        for member in members:
+            name = member.name
+            if name in self._pruned_queues:
                 continue
-            if not self.has_workload(member):
-                self._pruned_queues.add(member.name)
+            if not self._left[name]:
+                self._pruned_queues.add(name)
                 continue
-            share = self._shares.get(member.name)
+            share = self._shares.get(name)
             if share is None:
-                share = self._shares[member.name] = share_of(member)
-            if not share.borrowing and member is not self._queue:
-                self._pruned_queues.add(member.name)
+                share = self._shares[name] = share_of(member)
+            if not share.borrowed and member is not self._queue:
+                self._pruned_queues.add(name)
                 continue
             order = share.compare(highest)
             if order > 0 or (order == 0 and best is not None and self._order(member) < self._order(best)):
