@@ -279,6 +279,9 @@ class QueueCache:
             return
         queue = self.world.set_cluster_queue(new)
         self.pending.queue(queue.name, queue.strategy)
+        self.pending.by_variants.discard(queue.name)
+        if new.spec.concurrent_admission_policy is not None:
+            self.pending.by_variants.add(queue.name)
         if self.usage is not None:
             self.usage.queue_changed(queue)
         self._judge(queue.name)

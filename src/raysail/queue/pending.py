@@ -12,7 +12,7 @@ from enum import StrEnum
 from typing import NamedTuple
 
 from raysail.queue.second_pass import SecondPass
-from raysail.queue.variants import is_parent
+from raysail.queue.variants import is_parent, is_variant
 from raysail.queue.workload import WorkloadInfo, backoff_expired, find_condition, has_closed_preemption_gate
 
 
@@ -311,6 +311,8 @@ class Pending:
     def __init__(self, *, keep_scan: bool = True, concurrent_admission: bool = False) -> None:
         self.keep_scan = keep_scan
         self.concurrent_admission = concurrent_admission
+        self.by_variants: set[str] = set()
+        """ClusterQueues that admit through variants: what is none, and has none yet, never waits itself."""
         self.second_pass = SecondPass()
         """Workloads that hold quota and are to be planned once more."""
         self.queues: dict[str, PendingQueue] = {}
@@ -355,9 +357,9 @@ class Pending:
 
     def push(self, info: WorkloadInfo, now: float) -> bool:
         """Adds or updates a pending workload. False where no queue takes it, or it is parked."""
-        if self.concurrent_admission and is_parent(info.obj):
-            return False  # its variants wait for it
         name = self.cluster_queue_of(info)
+        if self.concurrent_admission and (is_parent(info.obj) or (name in self.by_variants and not is_variant(info.obj))):
+            return False  # its variants wait for it
         queue = self.queues.get(name)
         before = self.where.get(info.key)
         if before is not None and (before != name or self._locals.get(info.key) != local_key(info)):

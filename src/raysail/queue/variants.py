@@ -10,11 +10,10 @@ from collections.abc import Sequence
 from typing import Final
 
 from raysail.api.kueue import Workload
-from raysail.queue.workload import WorkloadInfo, is_admitted
+from raysail.queue.workload import ALLOWED_FLAVORS, WorkloadInfo, is_admitted
 from raysail.queue.world import ClusterQueue
 
 PARENT_LABEL: Final = "kueue.x-k8s.io/concurrent-admission-parent"
-ALLOWED_FLAVORS: Final = "kueue.x-k8s.io/workload-allowed-resource-flavors"
 
 
 def is_parent(obj: Workload) -> bool:

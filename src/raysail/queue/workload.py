@@ -23,6 +23,7 @@ from raysail.queue.topology.hosts import HostRules
 from raysail.queue.topology.world import DomainUse, uses_of
 
 ADMISSION_GATED_BY: Final = "kueue.x-k8s.io/admission-gated-by"
+ALLOWED_FLAVORS: Final = "kueue.x-k8s.io/workload-allowed-resource-flavors"
 JOB_UID_LABEL: Final = "kueue.x-k8s.io/job-uid"
 PRIORITY_BOOST: Final = "kueue.x-k8s.io/priority-boost"
 
@@ -459,5 +460,9 @@ def shape_hash(info: WorkloadInfo) -> str:
         }
         for at, shape in enumerate(info.shapes)
     ]
-    text = msgspec.json.encode({"podSets": pod_sets, "priority": info.priority}, order="deterministic")
+    shape: dict[str, Any] = {"podSets": pod_sets, "priority": info.priority}
+    allowed = (info.obj.metadata.annotations or {}).get(ALLOWED_FLAVORS)
+    if allowed is not None:
+        shape["allowedFlavors"] = allowed
+    text = msgspec.json.encode(shape, order="deterministic")
     return hashlib.sha256(text).hexdigest()[:16]
