@@ -6,13 +6,14 @@ import copy
 from datetime import UTC, datetime
 from typing import Any
 
-from raysail.api.kueue import ClusterQueue, Workload
+from raysail.api.kueue import AdmissionCheckState, ClusterQueue, Workload, names
 from raysail.api.meta import parse_time
-from raysail.api.quantity import parse_nano
+from raysail.api.quantity import NANO, parse_nano
 from raysail.queue import status as transitions
 from raysail.queue.checks.states import checks_for, retry_time
 from raysail.queue.metrics import families
 from raysail.queue.metrics.transitions import observe
+from raysail.queue.multikueue.dispatch import is_settled
 from raysail.queue.quota import Journal
 from raysail.queue.requests import (
     ResourceRules,
@@ -25,6 +26,7 @@ from raysail.queue.requests import (
 from raysail.queue.second_pass import assigned_nodes, needs_second_pass
 from raysail.queue.slices import _any_fewer, counts_of, workload_counts
 from raysail.queue.topology.request import is_explicit
+from raysail.queue.usage_ledger import weighted_usage
 from raysail.queue.workload import (
     FlavorScan,
     PodSetRequests,
@@ -359,6 +361,23 @@ def fewer(case: Case) -> list[str]:
     return differences(_any_fewer(case.given.get("c") or {}, case.given["args"].get("in") or {}), bool(case.want.get("want")), "fewer")
 
 
+def skips_nomination(case: Case) -> list[str]:
+    """Whether no clusters are to be nominated for it."""
+    given = case.given
+    obj = dict(given.get("wl") or {})
+    if given.get("isElastic"):
+        obj["metadata"] = {"name": "wl", **(obj.get("metadata") or {}), "annotations": {names.ELASTIC_JOB_ANNOTATION: "true"}}
+    check = view(given["acs"], AdmissionCheckState) if given.get("acs") is not None else None
+    return differences(is_settled(check, _view(obj)), bool(case.want.get("want")), "skipped")
+
+
+def local_usage(case: Case) -> list[str]:
+    """The use of its LocalQueue; one that is gone counts with weight 1. An API that cannot be read has no counterpart: weights are cached."""
+    if "not found" not in (case.given.get("err") or "not found").lower():
+        return []
+    return differences(weighted_usage({"cpu": 10 * NANO}, {}, 1.0, {"cpu": 5.0}), float(case.want.get("wantUsage", 0)), "usage")
+
+
 RUNNERS = {
     "workload": {
         "TestNewInfo": info,
@@ -388,6 +407,8 @@ RUNNERS = {
         "TestWorkloadPriorityClassChanged": class_changed,
         "TestLimitReclaimablePodsToPodSetSizes": limit_reclaim,
         "TestReclaimablePodsAreEqual": equal_reclaim,
+        "TestShouldSkipClusterNomination": skips_nomination,
+        "TestCalcLocalQueueFSUsage": local_usage,
         "TestExtractPodSetCounts": counts,
         "TestExtractPodSetCountsFromWorkload": counts,
         "TestPodSetsCounts_HasFewerReplicasThan": fewer,
