@@ -200,9 +200,10 @@ class PendingQueue:
         if self.strategy != "BestEffortFIFO":
             return 0
         self.unfit_shapes[shape] = reason
-        keys = list(self._by_shape.get(shape, ()))
+        keys = self._by_shape.pop(shape, set())
         for key in keys:
-            self.inadmissible[key] = self._deactivate(key)
+            self.inadmissible[key] = self.active.pop(key)
+        self._compact()
         return len(keys)
 
     def unfit_reason(self, key: str) -> str:
@@ -254,10 +255,14 @@ class PendingQueue:
         same.discard(key)
         if not same:
             del self._by_shape[info.shape_hash]
+        self._compact()
+        return info
+
+    def _compact(self) -> None:
+        """Drops the entries of those that are active no more, once they are many."""
         entries = sum(map(len, self._heaps.values()))
         if entries > 64 and entries > 4 * len(self.active):
             self._rebuild()
-        return info
 
     def _take_head(self) -> WorkloadInfo | None:
         if not self.active:
