@@ -13,8 +13,9 @@ from raysail.queue.topology.counts import Counts
 from raysail.queue.topology.find import Finder, Held
 from raysail.queue.topology.flavor import FlavorTopology
 from raysail.queue.topology.hosts import HostRules
-from raysail.queue.topology.nodes import Nodes, OtherPods, is_done, pod_amounts
+from raysail.queue.topology.nodes import Nodes, OtherPods, pod_amounts
 from raysail.queue.topology.order import Order
+from raysail.queue.topology.pods import Pod
 from raysail.queue.topology.profile import Profile
 from raysail.queue.topology.request import Needs, PlacementRequest, has_levels
 from raysail.queue.topology.tree import Host, Tree, domain_id, lies_in
@@ -49,9 +50,9 @@ def flavor_of(case: Case, levels: list[str], profile: Profile) -> FlavorTopology
     found = FlavorTopology(
         "default", levels, nodes.of_flavor(given.get("nodeLabels") or {}, levels), preferred_affinity=profile.preferred_affinity
     )
-    for pod in given.get("pods") or ():
-        if not is_done(pod):
-            found.use_beside(pod["spec"].get("nodeName", ""), pod_amounts(pod["spec"]), 1)
+    for pod in (view(obj, Pod) for obj in given.get("pods") or ()):
+        if not pod.ended:
+            found.use_beside(pod.node, pod_amounts(pod.spec), 1)
     used = list(given.get("priorOwnUsage") or ())
     if profile.overlapping and found.tree.lowest_is_host:
         used += given.get("priorFlavorUsage") or ()

@@ -27,7 +27,8 @@ from raysail.queue.outcomes import (
 )
 from raysail.queue.pending import Pending
 from raysail.queue.requests import ResourceRules, summarize_limits
-from raysail.queue.topology.nodes import counts_beside, pod_amounts
+from raysail.queue.topology.nodes import pod_amounts
+from raysail.queue.topology.pods import Pod, counts_beside
 from raysail.queue.usage_ledger import UsageLedger
 from raysail.queue.workload import WorkloadInfo, counts_as_usage, has_reservation, may_be_queued
 from raysail.queue.world import Flavor, World, read_weight
@@ -76,10 +77,10 @@ class Scene:
             self.world.topologies.set_node(view(obj, Node))
 
     def pods(self, objects: Iterable[Json]) -> None:
-        for pod in objects or ():
+        for obj in objects or ():
+            pod = view(obj, Pod)
             if counts_beside(pod):
-                key = f"{pod['metadata'].get('namespace', '')}/{pod['metadata']['name']}"
-                self.world.topologies.set_pod(key, pod["spec"]["nodeName"], pod_amounts(pod["spec"]))
+                self.world.topologies.set_pod(f"{pod.metadata.namespace}/{pod.metadata.name}", pod.node, pod_amounts(pod.spec))
 
     def checks(self, objects: Iterable[Json]) -> None:
         for obj in objects or ():

@@ -56,11 +56,6 @@ class Nodes:
         return [host for host in self.hosts.values() if host.belongs(labels, levels)]
 
 
-def is_done(pod: Mapping[str, Any]) -> bool:
-    """Whether a Pod (wire form) ended: it uses nothing more."""
-    return (pod.get("status") or {}).get("phase") in ("Succeeded", "Failed")
-
-
 _PLACED: Final = (
     names.POD_SET_PREFERRED_TOPOLOGY_ANNOTATION,
     names.POD_SET_REQUIRED_TOPOLOGY_ANNOTATION,
@@ -77,13 +72,6 @@ def asks_for_topology(annotations: Mapping[str, str] | None) -> bool:
 def is_placed(annotations: Mapping[str, str] | None) -> bool:
     """Whether a Pod with these annotations is placed by topology: by its own wish, or by that of its queue."""
     return asks_for_topology(annotations) or names.POD_SET_UNCONSTRAINED_TOPOLOGY_ANNOTATION in (annotations or {})
-
-
-def counts_beside(pod: Mapping[str, Any] | None) -> bool:
-    """Whether a Pod (wire form) uses a node without topology having placed it there."""
-    if pod is None or is_done(pod) or not (pod.get("spec") or {}).get("nodeName"):
-        return False
-    return not is_placed((pod.get("metadata") or {}).get("annotations"))
 
 
 def pod_amounts(spec: Mapping[str, Any]) -> dict[str, int]:
