@@ -86,7 +86,7 @@ def plan(world: World, pending: Pending, now: float, options: Options = Options(
         heads = again + [head for name in names if (head := _take_head(world, pending, name)) is not None]
         again = []
         if not heads:
-            break
+            return result  # nothing waits: with names in `unfinished` the scheduler would plan for ever
         looked_at += len(heads)
         result.rounds += 1
         round_ = Round(world, pending, now, options, result)
