@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import timedelta
+from datetime import datetime, timedelta
+from typing import Any
 
 from raysail.api.kueue import Workload
-from raysail.api.meta import parse_time
+from raysail.api.meta import format_time, parse_time
 from raysail.api.resources import ADMISSION_CHECKS, MULTI_KUEUE_CONFIGS, WORKLOADS
 from raysail.queue.cache import QueueCache
 from raysail.queue.lifecycle import evicted_for, is_deactivated_by_queue
@@ -14,10 +15,10 @@ from raysail.queue.multikueue.dispatch import ROUND, NoMoreClustersError, next_r
 from raysail.queue.multikueue.settings import MultiKueueSettings
 from raysail.queue.multikueue.workload_controller import IncrementalDispatcher
 from raysail.queue.settings import QueueSettings
-from raysail.queue.status import finish
+from raysail.queue.status import finish, set_check
 
 from .controller_core import workload
-from .corpus import Case, Skip, differences, view
+from .corpus import Case, Skip, differences, plain, view
 from .memory import Bench
 
 
@@ -82,7 +83,30 @@ def finished(case: Case) -> list[str]:
     return differences(workload({**obj, "status": status}), workload(case.want["want"]["wl"]))
 
 
+def set_state(case: Case) -> list[str]:
+    """Times are in whole seconds here, as the API keeps them; a new state's is the present."""
+    given, now = case.given, parse_time(case.now)
+    if given.get("origStates") is None:
+        raise Skip("a nil pointer of Go")
+    status: dict[str, Any] = {"admissionChecks": [dict(each) for each in given["origStates"]]}
+    new = given["state"]
+    more = {key: value for key, value in new.items() if key not in ("name", "state", "message", "lastTransitionTime")}
+    set_check(status, new["name"], new.get("state") or "", new.get("message") or "", now, **more)
+    return differences(_second(status["admissionChecks"]), _second(case.want.get("wantStates"), now))
+
+
+def _second(states: Any, now: datetime | None = None) -> list[Any]:
+    """Without fractions of seconds; where the table leaves the time open it is the present."""
+    found = []
+    for each in states or ():
+        at = each.get("lastTransitionTime")
+        moment = parse_time(at) if at else now
+        found.append(plain({**each, "lastTransitionTime": format_time(moment) if moment is not None else None}))
+    return found
+
+
 RUNNERS = {
+    "workload-patching": {"TestSetCheckState": set_state},
     "controller-workloaddispatcher": {
         "TestIncrementalDispatcherNominateWorkers": nominate,
         "TestIncrementalDispatcherReconciler_Reconcile": dispatch,
