@@ -26,5 +26,6 @@ async def test_after_a_conflict_the_other_write_can_be_read() -> None:
                 return str(found["metadata"]["resourceVersion"])
 
             first = api.client.patch(CONFIG_MAPS, "c", {"metadata": {"resourceVersion": version}, "data": {"n": str(number)}}, "default")
-            made, *read = await asyncio.gather(first, *(read_after_conflict() for _ in range(8)))
+            written, read = await asyncio.gather(first, asyncio.gather(*(read_after_conflict() for _ in range(8))))
+            made = written
             assert set(read) == {made["metadata"]["resourceVersion"]}
