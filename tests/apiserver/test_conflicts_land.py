@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 from raysail.api.errors import StatusError
 from raysail.api.resources import CONFIG_MAPS
@@ -26,6 +27,6 @@ async def test_after_a_conflict_the_other_write_can_be_read() -> None:
                 return str(found["metadata"]["resourceVersion"])
 
             first = api.client.patch(CONFIG_MAPS, "c", {"metadata": {"resourceVersion": version}, "data": {"n": str(number)}}, "default")
-            written, read = await asyncio.gather(first, asyncio.gather(*(read_after_conflict() for _ in range(8))))
-            made = written
+            answers: list[Any] = await asyncio.gather(first, *(read_after_conflict() for _ in range(8)))
+            made, read = answers[0], answers[1:]
             assert set(read) == {made["metadata"]["resourceVersion"]}
