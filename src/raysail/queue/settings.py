@@ -16,7 +16,7 @@ from raysail.queue.usage_ledger import AdmissionFairSharing
 
 ALL_BUT_SYSTEM = Selector((Requirement("kubernetes.io/metadata.name", "NotIn", frozenset(("kube-system", "kueue-system"))),))
 HEADS_PER_PLAN = 32
-"""A plan ends with the round that reaches this, so that writes go out and events come in: about 50 ms of work."""
+"""A plan ends with the round that reaches this, so that writes go out and events come in."""
 DEFAULT_FRAMEWORKS = tuple(sorted(SERVED_FRAMEWORKS))
 """As in admission: what is held back must be let go."""
 
