@@ -11,12 +11,12 @@ import msgspec
 
 from bench.figure import Figure
 from raysail.api.kueue import ClusterQueue, ResourceFlavor, Workload
-from raysail.queue.cycle import Options, plan
-from raysail.queue.decisions import Admit, Plan, Preempt
-from raysail.queue.pending import Pending
+from raysail.queue.model.workload import WorkloadInfo
+from raysail.queue.model.world import Flavor, World
+from raysail.queue.pending.queues import Pending
+from raysail.queue.planner.cycle import Options, plan
+from raysail.queue.planner.decisions import Admit, Plan, Preempt
 from raysail.queue.settings import HEADS_PER_PLAN
-from raysail.queue.workload import WorkloadInfo
-from raysail.queue.world import Flavor, World
 
 QUEUES, COHORTS, EACH = 1_000, 10, 6
 DEEP, PLANS, FREED = 100_000, 50, 20

@@ -87,12 +87,21 @@ class Machine:
                 await asyncio.sleep(0.02)
         return log
 
-    async def events(self, reason: str) -> list[str]:
-        """The notes of events with that reason."""
+    async def event(self, reason: str) -> str:
+        """The note of an event with that reason, once there is one: they are written a moment after what they tell."""
         import orjson
 
         page = await self.client.list(EVENTS, "default")
-        return [e.get("note", "") for e in map(orjson.loads, page.items) if e.get("reason") == reason]
+        found = [orjson.loads(item) for item in page.items]
+        async with asyncio.timeout(10):
+            for event in found:
+                if event.get("reason") == reason:
+                    return str(event.get("note", ""))
+            async for change in self.client.watch(EVENTS, "default", resource_version=page.resource_version):
+                event = orjson.loads(change.object)
+                if event.get("reason") == reason:
+                    return str(event.get("note", ""))
+        raise TimeoutError(f"no event {reason}")
 
 
 def phase(wanted: str) -> Callable[[dict[str, Any]], bool]:

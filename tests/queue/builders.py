@@ -10,9 +10,9 @@ import msgspec
 from raysail.api.core.node import Node
 from raysail.api.kueue import ClusterQueue, Cohort, LocalQueue, ResourceFlavor, Topology, Workload
 from raysail.api.meta import Object, format_time
-from raysail.queue.cycle import Options, plan
-from raysail.queue.decisions import Admit, Plan, Preempt, Wait
-from raysail.queue.snapshot import Listed, Snapshot, build
+from raysail.queue.answers.snapshot import Listed, Snapshot, build
+from raysail.queue.planner.cycle import Options, plan
+from raysail.queue.planner.decisions import Admit, Plan, Preempt, Wait
 from raysail.queue.topology.pods import Pod
 
 START = datetime(2026, 1, 1, tzinfo=UTC)

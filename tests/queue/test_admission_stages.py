@@ -11,13 +11,13 @@ import pytest
 
 from raysail.api.kueue import LocalQueue, ProvisioningRequestConfig, Workload
 from raysail.api.meta import format_time
-from raysail.queue import status as transitions
 from raysail.queue.checks.provisioning import judge, to_create
 from raysail.queue.checks.requests import ProvisioningRequest, last_requests, limited, merged_pod_sets, request_name
 from raysail.queue.concurrent.family import Rules, gate_to_open, to_activate, to_deactivate
-from raysail.queue.lifecycle import Step, next_step
+from raysail.queue.lifecycle import status as transitions
+from raysail.queue.lifecycle.next_step import Step, next_step
+from raysail.queue.lifecycle.surroundings import Seen
 from raysail.queue.settings import QueueSettings, RequeuingStrategy, WaitForPodsReady
-from raysail.queue.surroundings import Seen
 
 NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import msgspec
 
 from raysail.api.kueue import Workload
-from raysail.queue.explain import Why, queue_listing, why
-from raysail.queue.snapshot import Snapshot
+from raysail.queue.answers.explain import Why, queue_listing, why
+from raysail.queue.answers.snapshot import Snapshot
 from tests.queue.builders import NOW, admitted, cq, lq, preempted, run, scene, wl
 
 

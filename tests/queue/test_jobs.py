@@ -16,7 +16,7 @@ from raysail.queue.jobs.batch_job import ended_indexes
 from raysail.queue.jobs.kind import Job
 from raysail.queue.jobs.reconciler import JobReconciler
 from raysail.queue.jobs.workloads import construct, matches
-from raysail.queue.podset import PodSetConflictError, PodSetInfo, equal_pod_sets, infos_of_workload
+from raysail.queue.model.podset import PodSetConflictError, PodSetInfo, equal_pod_sets, infos_of_workload
 from raysail.queue.settings import QueueSettings
 
 TEMPLATE: dict[str, Any] = {"spec": {"containers": [{"name": "c", "resources": {"requests": {"cpu": "1"}}}], "nodeSelector": {"own": "x"}}}

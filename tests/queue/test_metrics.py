@@ -16,9 +16,9 @@ from raysail.queue.metrics.gates import gates_gone, seconds_since_admission
 from raysail.queue.metrics.gauges import LocalQueueState, QueueState, local_queue_samples, queue_samples
 from raysail.queue.metrics.settings import MetricsSettings
 from raysail.queue.metrics.transitions import observe, unadmitted
-from raysail.queue.pending import Pending
-from raysail.queue.workload import WorkloadInfo
-from raysail.queue.world import World
+from raysail.queue.model.workload import WorkloadInfo
+from raysail.queue.model.world import World
+from raysail.queue.pending.queues import Pending
 
 NOW = datetime(2026, 1, 1, 0, 10, 0, tzinfo=UTC)
 

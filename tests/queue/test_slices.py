@@ -10,7 +10,7 @@ import pytest
 from raysail.api.kueue import Workload, names
 from raysail.queue.jobs.elastic_pods import ConflictingUpdatesError, active_slice, gated, pods_to_ungate
 from raysail.queue.jobs.kind import Job
-from raysail.queue.slices import REPLACED, chain_name, latest_with_quota, plan_slices, replaced_slice, slice_annotations
+from raysail.queue.model.slices import REPLACED, chain_name, latest_with_quota, plan_slices, replaced_slice, slice_annotations
 
 
 def condition(type_: str) -> dict[str, str]:

@@ -43,9 +43,9 @@ from raysail.cli.connection import Api
 from raysail.cli.objects import all_namespaces_option, namespace_option
 from raysail.cli.output import table
 from raysail.cli.phase import phase
-from raysail.queue.explain import Why, queue_listing
-from raysail.queue.explain import why as explain
-from raysail.queue.snapshot import Listed, Snapshot, build
+from raysail.queue.answers.explain import Why, queue_listing
+from raysail.queue.answers.explain import why as explain
+from raysail.queue.answers.snapshot import Listed, Snapshot, build
 from raysail.queue.topology.pods import Pod
 
 

@@ -20,10 +20,10 @@ from raysail.operator.feature_gates import gate_faults
 from raysail.operator.queue_validation import validate
 from raysail.operator.settings import SettingsError
 from raysail.queue.metrics.settings import MetricsSettings
+from raysail.queue.model.requests import ResourceRules, Transformation
+from raysail.queue.model.usage_ledger import AdmissionFairSharing
 from raysail.queue.multikueue.settings import MultiKueueSettings
-from raysail.queue.requests import ResourceRules, Transformation
 from raysail.queue.settings import QueueSettings, RequeuingStrategy, WaitForPodsReady
-from raysail.queue.usage_ledger import AdmissionFairSharing
 
 logger = logging.getLogger(__name__)
 

@@ -27,9 +27,9 @@ def register(manager: Manager, settings: QueueSettings) -> None:
     from raysail.queue.jobs.shared import Jobs
     from raysail.queue.metrics.recorder import Recorder
     from raysail.queue.multikueue import register as register_multikueue
+    from raysail.queue.pending.visibility import Visibility
     from raysail.queue.scheduler import Scheduler
     from raysail.queue.topology.controllers.register import register_topology
-    from raysail.queue.visibility import Visibility
 
     cache = QueueCache(manager, settings)
     scheduler = Scheduler(manager, cache, settings)

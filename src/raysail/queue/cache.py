@@ -29,17 +29,25 @@ from raysail.api.resources import (
     WORKLOADS,
 )
 from raysail.kube.manager import Manager
-from raysail.queue.activity import Activity, Check, Surroundings, activity_of
-from raysail.queue.pending import Pending, local_key
-from raysail.queue.requests import summarize_limits
+from raysail.queue.model.activity import Activity, Check, Surroundings, activity_of
+from raysail.queue.model.requests import summarize_limits
+from raysail.queue.model.usage_ledger import UsageLedger
+from raysail.queue.model.workload import (
+    WorkloadInfo,
+    counts_as_usage,
+    has_reservation,
+    is_active,
+    is_finished,
+    may_be_queued,
+    priority_changed,
+)
+from raysail.queue.model.world import ClusterQueue as QueueNode
+from raysail.queue.model.world import Flavor, World, tree_members
+from raysail.queue.pending.queues import Pending, local_key
+from raysail.queue.pending.waking import wake_tree
 from raysail.queue.settings import QueueSettings
 from raysail.queue.topology.profile import Profile
-from raysail.queue.usage_ledger import UsageLedger
 from raysail.queue.usage_tracking import UsageTracking
-from raysail.queue.waking import wake_tree
-from raysail.queue.workload import WorkloadInfo, counts_as_usage, has_reservation, is_active, is_finished, may_be_queued, priority_changed
-from raysail.queue.world import ClusterQueue as QueueNode
-from raysail.queue.world import Flavor, World, tree_members
 from raysail.queue.writes import StatusWriter
 
 

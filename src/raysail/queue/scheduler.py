@@ -15,11 +15,9 @@ from typing import Any, Final
 
 from raysail.api.kueue import Workload
 from raysail.kube.manager import Manager
-from raysail.queue import status as transitions
 from raysail.queue.cache import QueueCache
-from raysail.queue.cycle import plan
-from raysail.queue.decisions import Admit, Decision, EvictUnhealthy, Migrate, Plan, Preempt, SecondPassFailed, Trace, Wait, WaitForPodsReady
-from raysail.queue.outcomes import (
+from raysail.queue.lifecycle import status as transitions
+from raysail.queue.lifecycle.outcomes import (
     Said,
     cut,
     event_of_eviction,
@@ -33,8 +31,21 @@ from raysail.queue.outcomes import (
     reserve_quota,
     tell_waiting,
 )
+from raysail.queue.model.workload import has_reservation, is_active, is_finished, may_be_queued
+from raysail.queue.planner.cycle import plan
+from raysail.queue.planner.decisions import (
+    Admit,
+    Decision,
+    EvictUnhealthy,
+    Migrate,
+    Plan,
+    Preempt,
+    SecondPassFailed,
+    Trace,
+    Wait,
+    WaitForPodsReady,
+)
 from raysail.queue.settings import QueueSettings
-from raysail.queue.workload import has_reservation, is_active, is_finished, may_be_queued
 
 logger = logging.getLogger(__name__)
 

@@ -8,11 +8,11 @@ from dataclasses import dataclass, field
 from raysail.api.kueue.admission import SERVED_FRAMEWORKS
 from raysail.api.resources import Resource
 from raysail.api.selectors import Requirement, Selector
-from raysail.queue.cycle import Options
 from raysail.queue.metrics.settings import MetricsSettings
+from raysail.queue.model.requests import NO_RULES, ResourceRules
+from raysail.queue.model.usage_ledger import AdmissionFairSharing
 from raysail.queue.multikueue.settings import MultiKueueSettings
-from raysail.queue.requests import NO_RULES, ResourceRules
-from raysail.queue.usage_ledger import AdmissionFairSharing
+from raysail.queue.planner.cycle import Options
 
 ALL_BUT_SYSTEM = Selector((Requirement("kubernetes.io/metadata.name", "NotIn", frozenset(("kube-system", "kueue-system"))),))
 HEADS_PER_PLAN = 32

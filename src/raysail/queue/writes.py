@@ -22,7 +22,7 @@ from raysail.api.meta import Object
 from raysail.api.resources import Resource
 from raysail.kube.client import Client, PatchType
 from raysail.kube.informer import Informer, Key
-from raysail.queue.status import complete
+from raysail.queue.lifecycle.status import complete
 
 FIELD_MANAGER: Final = "kueue-admission"
 _TRIES: Final = 6

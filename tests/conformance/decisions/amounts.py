@@ -12,14 +12,14 @@ from typing import Any
 from raysail.api.kueue import PodSet, PodSetAssignment
 from raysail.api.quantity import NANO, format_amount, parse_nano
 from raysail.queue.checks.states import wait_seconds
-from raysail.queue.matching import same_toleration
-from raysail.queue.podset import MissingFlavorError, PodSetConflictError, PodSetInfo, info_of_assignment, inject, restore
-from raysail.queue.quota import UNLIMITED
-from raysail.queue.requests import LimitSummary, limit_range_errors, summarize_limits, to_amount
+from raysail.queue.model.matching import same_toleration
+from raysail.queue.model.podset import MissingFlavorError, PodSetConflictError, PodSetInfo, info_of_assignment, inject, restore
+from raysail.queue.model.quota import UNLIMITED
+from raysail.queue.model.requests import LimitSummary, limit_range_errors, summarize_limits, to_amount
+from raysail.queue.model.usage_ledger import nanos, scaled, weighted_usage
+from raysail.queue.model.workload import WorkloadInfo, boost_of
+from raysail.queue.model.world import read_weight
 from raysail.queue.topology.counts import fitting
-from raysail.queue.usage_ledger import nanos, scaled, weighted_usage
-from raysail.queue.workload import WorkloadInfo, boost_of
-from raysail.queue.world import read_weight
 
 from .corpus import Case, Json, by_value, differences, plain, seconds_of, view
 from .workloads import _faults, _view

@@ -10,12 +10,12 @@ from raysail.api.kueue import Workload
 from raysail.api.meta import format_time, parse_time
 from raysail.api.resources import ADMISSION_CHECKS, MULTI_KUEUE_CONFIGS, WORKLOADS
 from raysail.queue.cache import QueueCache
-from raysail.queue.lifecycle import evicted_for, is_deactivated_by_queue
+from raysail.queue.lifecycle.next_step import evicted_for, is_deactivated_by_queue
+from raysail.queue.lifecycle.status import finish, set_check
 from raysail.queue.multikueue.dispatch import ROUND, NoMoreClustersError, next_round
 from raysail.queue.multikueue.settings import MultiKueueSettings
 from raysail.queue.multikueue.workload_controller import IncrementalDispatcher
 from raysail.queue.settings import QueueSettings
-from raysail.queue.status import finish, set_check
 
 from .controller_core import workload
 from .corpus import Case, Skip, differences, plain, view

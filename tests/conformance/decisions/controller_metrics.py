@@ -7,9 +7,9 @@ from typing import Any
 from raysail.api.kueue import ClusterQueue, Workload
 from raysail.queue.metrics import families
 from raysail.queue.metrics.gauges import queue_samples
-from raysail.queue.pending import Pending
-from raysail.queue.workload import WorkloadInfo
-from raysail.queue.world import World
+from raysail.queue.model.workload import WorkloadInfo
+from raysail.queue.model.world import World
+from raysail.queue.pending.queues import Pending
 
 from .corpus import Case, Json, differences, view
 

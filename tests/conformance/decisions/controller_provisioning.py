@@ -15,7 +15,6 @@ from raysail.api.resources import (
     WORKLOADS,
     Resource,
 )
-from raysail.queue.activity import MULTIKUEUE_CONTROLLER
 from raysail.queue.cache import QueueCache
 from raysail.queue.checks.controller import ProvisioningCheckController, ProvisioningController
 from raysail.queue.checks.parameters import ParametersError, checks_of, config_of, configs_used
@@ -27,9 +26,10 @@ from raysail.queue.checks.requests import (
     last_requests,
     merged_pod_sets,
 )
+from raysail.queue.lifecycle.status import set_check
+from raysail.queue.model.activity import MULTIKUEUE_CONTROLLER
 from raysail.queue.multikueue.clusters import NoClustersError, clusters_of
 from raysail.queue.settings import QueueSettings
-from raysail.queue.status import set_check
 
 from .controller_core import events, workload
 from .corpus import Case, Json, Skip, by_value, differences, plain, view

@@ -14,16 +14,16 @@ from raysail.api.resources import (
     WORKLOAD_PRIORITY_CLASSES,
     WORKLOADS,
 )
-from raysail.queue.activity import Activity
 from raysail.queue.cache import QueueCache
 from raysail.queue.checks.states import checks_for, sync_checks
 from raysail.queue.controllers.priority import PriorityClassController, value_changed
 from raysail.queue.controllers.queues import ClusterQueueController, spec_changed
 from raysail.queue.controllers.references import ReferenceController, flavors_named, let_go
-from raysail.queue.queue_status import cluster_queue_status
+from raysail.queue.lifecycle.queue_status import cluster_queue_status
+from raysail.queue.lifecycle.timeouts import not_ready
+from raysail.queue.model.activity import Activity
+from raysail.queue.model.world import World
 from raysail.queue.settings import QueueSettings
-from raysail.queue.timeouts import not_ready
-from raysail.queue.world import World
 
 from .controller_core import conditions, pods_ready, seconds, workload
 from .corpus import Case, Json, Skip, differences, plain, view

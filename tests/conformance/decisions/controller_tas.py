@@ -11,8 +11,9 @@ from raysail.api.kueue import Workload, names
 from raysail.api.meta import parse_time
 from raysail.api.resources import NODES, PODS, RESOURCE_FLAVORS, TOPOLOGIES, WORKLOADS, Resource
 from raysail.queue.cache import QueueCache
+from raysail.queue.model.slices import chain_name
+from raysail.queue.model.world import Flavor
 from raysail.queue.settings import QueueSettings
-from raysail.queue.slices import chain_name
 from raysail.queue.topology.controllers.failures import NodeFailureController
 from raysail.queue.topology.controllers.ungater import TopologyUngater
 from raysail.queue.topology.controllers.watch import TopologyWatch
@@ -20,7 +21,6 @@ from raysail.queue.topology.failures import FailureRules, Health, examine
 from raysail.queue.topology.nodes import placement_changed
 from raysail.queue.topology.pods import Pod, counts_beside, usage_changed, uses_node
 from raysail.queue.topology.ungating import UngatingError
-from raysail.queue.world import Flavor
 
 from .controller_core import seconds
 from .corpus import Case, Json, Skip, differences, plain, view

@@ -11,11 +11,11 @@ from raysail.api.meta import parse_time
 from raysail.api.resources import CLUSTER_QUEUES, LOCAL_QUEUES, NAMESPACES, WORKLOADS
 from raysail.queue.cache import QueueCache
 from raysail.queue.controllers.queues import LocalQueueController
-from raysail.queue.requests import quantities
+from raysail.queue.model.requests import quantities
+from raysail.queue.model.usage_ledger import AdmissionFairSharing, UsageEntry, UsageLedger, requests_of
+from raysail.queue.model.workload import WorkloadInfo
 from raysail.queue.settings import QueueSettings
-from raysail.queue.usage_ledger import AdmissionFairSharing, UsageEntry, UsageLedger, requests_of
 from raysail.queue.usage_tracking import UsageTracking
-from raysail.queue.workload import WorkloadInfo
 
 from .controller_core import conditions, seconds
 from .corpus import Case, Json, by_value, differences, plain, view

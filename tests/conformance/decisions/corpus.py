@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from raysail.api.quantity import QuantityError, parse_nano
-from raysail.queue.quota import UNLIMITED, Amounts
+from raysail.queue.model.quota import UNLIMITED, Amounts
 
 T = TypeVar("T")
 Json = dict[str, Any]

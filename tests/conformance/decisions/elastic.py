@@ -20,8 +20,8 @@ from raysail.queue.jobs.gates import JobGates
 from raysail.queue.jobs.kind import Job, JsonObject
 from raysail.queue.jobs.reconciler import JobReconciler
 from raysail.queue.jobs.shared import Jobs
+from raysail.queue.model.slices import latest_with_quota, normalize, replaced_slice, replacement_for, scaled_down, unfinished
 from raysail.queue.settings import QueueSettings
-from raysail.queue.slices import latest_with_quota, normalize, replaced_slice, replacement_for, scaled_down, unfinished
 from tests.conformance.decisions.corpus import Case, Json, Skip, differences, view
 from tests.conformance.decisions.memory import Bench
 from tests.conformance.decisions.reconcile import comparable, compare_objects

@@ -5,13 +5,13 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
-from raysail.queue.assignment import Assignment, Attempt
-from raysail.queue.flavors import FlavorAssigner, Grade, is_preferred
-from raysail.queue.partial import largest_fitting
-from raysail.queue.preemption import Preemptor
-from raysail.queue.quota import Amounts
-from raysail.queue.workload import FlavorScan, WorkloadInfo
-from raysail.queue.world import ClusterQueue, Flavor, Fungibility
+from raysail.queue.model.quota import Amounts
+from raysail.queue.model.workload import FlavorScan, WorkloadInfo
+from raysail.queue.model.world import ClusterQueue, Flavor, Fungibility
+from raysail.queue.planner.assignment import Assignment, Attempt
+from raysail.queue.planner.flavors import FlavorAssigner, Grade, is_preferred
+from raysail.queue.planner.partial import largest_fitting
+from raysail.queue.planner.preemption import Preemptor
 
 from .corpus import Case, Json, amount, amounts, by_value, differences, plain
 from .preemption import assignment_of

@@ -5,15 +5,15 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from raysail.queue.assignment import Assignment, FlavorAssignment, Mode, PodSetAssignment
-from raysail.queue.cycle import plan
-from raysail.queue.flavors import FlavorAssigner
+from raysail.queue.model.workload import FlavorScan, WorkloadInfo
+from raysail.queue.model.world import ClusterQueue, Flavor
+from raysail.queue.planner.assignment import Assignment, FlavorAssignment, Mode, PodSetAssignment
+from raysail.queue.planner.cycle import plan
+from raysail.queue.planner.flavors import FlavorAssigner
 from raysail.queue.topology.nominate import TopologyStep
 from raysail.queue.topology.profile import Profile
 from raysail.queue.topology.tree import domain_id
 from raysail.queue.topology.world import DomainUse
-from raysail.queue.workload import FlavorScan, WorkloadInfo
-from raysail.queue.world import ClusterQueue, Flavor
 
 from .corpus import Case, Json, amounts, differences, plain
 from .flavorassigner import StubbedOracle, _setting, _workload

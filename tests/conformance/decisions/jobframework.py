@@ -22,7 +22,7 @@ from raysail.queue.jobs.gates import JobGates
 from raysail.queue.jobs.kind import InvalidJobError, Job, topology_request
 from raysail.queue.jobs.shared import Jobs, LookAgain, NestingTooDeepError
 from raysail.queue.jobs.workloads import MissingPriorityClassError, pod_sets_of, priority_of
-from raysail.queue.podset import equal_pod_sets
+from raysail.queue.model.podset import equal_pod_sets
 from raysail.queue.settings import QueueSettings, WaitForPodsReady
 from tests.conformance.decisions.corpus import Case, Json, Skip, differences, plain, view
 from tests.conformance.decisions.elastic import GivenPodSets

@@ -11,7 +11,7 @@ from raysail.queue.jobs.gates import JobGates
 from raysail.queue.jobs.kind import InvalidJobError, Job, JobKind
 from raysail.queue.jobs.ray_cluster import cluster_pod_sets, inject_all
 from raysail.queue.jobs.workloads import pod_sets_of
-from raysail.queue.podset import PodSetConflictError, PodSetInfo
+from raysail.queue.model.podset import PodSetConflictError, PodSetInfo
 from raysail.queue.settings import QueueSettings
 from tests.conformance.decisions.corpus import Case, Json, by_value, differences, plain, view
 

@@ -17,7 +17,7 @@ from raysail.queue.jobs.kind import Job
 from raysail.queue.jobs.pod import PodReconciler, info_for
 from raysail.queue.jobs.pod_group import Pods, gather, group_of_pod
 from raysail.queue.metrics.gates import gates_gone, seconds_since_admission
-from raysail.queue.podset import PodSetConflictError, PodSetInfo
+from raysail.queue.model.podset import PodSetConflictError, PodSetInfo
 from tests.conformance.decisions.corpus import Case, Json, Skip, differences, plain, view
 from tests.conformance.decisions.reconcile import Scene, compare_error, compare_events, compare_objects
 

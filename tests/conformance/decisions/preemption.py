@@ -6,15 +6,15 @@ import copy
 from typing import Any
 
 from raysail.api.kueue import Workload
-from raysail.queue.assignment import Assignment, FlavorAssignment, Mode, PodSetAssignment
-from raysail.queue.decisions import Preempt
-from raysail.queue.outcomes import evict_victim, preemption_message
-from raysail.queue.preemption import Preemptor
-from raysail.queue.preemption import victims as search
-from raysail.queue.preemption.candidates import order_of, satisfies_policy
-from raysail.queue.preemption.fair import INITIAL_SHARE, TargetQueues
-from raysail.queue.workload import FlavorScan, WorkloadInfo, boost_of
-from raysail.queue.world import World
+from raysail.queue.lifecycle.outcomes import evict_victim, preemption_message
+from raysail.queue.model.workload import FlavorScan, WorkloadInfo, boost_of
+from raysail.queue.model.world import World
+from raysail.queue.planner.assignment import Assignment, FlavorAssignment, Mode, PodSetAssignment
+from raysail.queue.planner.decisions import Preempt
+from raysail.queue.planner.preemption import Preemptor
+from raysail.queue.planner.preemption import victims as search
+from raysail.queue.planner.preemption.candidates import order_of, satisfies_policy
+from raysail.queue.planner.preemption.fair import INITIAL_SHARE, TargetQueues
 
 from .corpus import Case, Json, differences, view
 from .scheduler import _workload

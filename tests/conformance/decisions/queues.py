@@ -5,14 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 from raysail.api.quantity import parse_nano
-from raysail.queue.cycle import _take_head
 from raysail.queue.metrics.gauges import waiting_in
 from raysail.queue.metrics.transitions import unadmitted
-from raysail.queue.pending import Pending, PendingQueue, Requeue
-from raysail.queue.second_pass import SecondPass
-from raysail.queue.usage_ledger import AdmissionFairSharing, UsageLedger
-from raysail.queue.waking import roots_to_wake, wake_tree
-from raysail.queue.workload import FlavorScan, WorkloadInfo, backoff_expired, has_reservation, may_be_queued
+from raysail.queue.model.usage_ledger import AdmissionFairSharing, UsageLedger
+from raysail.queue.model.workload import FlavorScan, WorkloadInfo, backoff_expired, has_reservation, may_be_queued
+from raysail.queue.pending.queues import Pending, PendingQueue, Requeue
+from raysail.queue.pending.waking import roots_to_wake, wake_tree
+from raysail.queue.planner.cycle import _take_head
+from raysail.queue.planner.second_pass import SecondPass
 
 from .corpus import Case, Json, differences, plain, seconds_of
 from .scheduler import _left, _sets

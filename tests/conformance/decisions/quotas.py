@@ -5,14 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 from raysail.api.kueue import ClusterQueue, Cohort
-from raysail.queue.activity import Activity, Check, Surroundings, activity_of
-from raysail.queue.fairness import Share, lendable_of, share_of
-from raysail.queue.queue_status import flavors_in_use, local_queue_status
-from raysail.queue.quota import Amounts, CohortNode
+from raysail.queue.lifecycle.queue_status import flavors_in_use, local_queue_status
+from raysail.queue.model.activity import Activity, Check, Surroundings, activity_of
+from raysail.queue.model.fairness import Share, lendable_of, share_of
+from raysail.queue.model.quota import Amounts, CohortNode
+from raysail.queue.model.world import Cohort as CohortTree
+from raysail.queue.model.world import Flavor, Tally, World
 from raysail.queue.topology.tree import domain_id
 from raysail.queue.topology.world import DomainUse
-from raysail.queue.world import Cohort as CohortTree
-from raysail.queue.world import Flavor, Tally, World
 
 from .corpus import Case, Json, amounts, by_value, differences, plain, view
 from .worlds import Scene

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from raysail.queue.cycle import Options, plan
+from raysail.queue.planner.cycle import Options, plan
 
 from .corpus import Case, Json, by_value, differences, plain
 from .worlds import Scene, holders

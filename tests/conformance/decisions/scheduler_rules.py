@@ -6,18 +6,18 @@ import copy
 from typing import Any
 
 from raysail.api.quantity import parse_nano
-from raysail.queue import cycle as planner
-from raysail.queue.assignment import Assignment, FlavorAssignment, Mode, PodSetAssignment
-from raysail.queue.cycle import Options, Round, plan
-from raysail.queue.decisions import Plan, Wait
-from raysail.queue.entry import Entry, classical_order, to_reserve
-from raysail.queue.fairness import Share, turn_key
-from raysail.queue.outcomes import tell_waiting
-from raysail.queue.preemption import Victim
-from raysail.queue.quota import Amounts
-from raysail.queue.usage_ledger import AdmissionFairSharing, UsageLedger
-from raysail.queue.workload import FlavorScan, WorkloadInfo
-from raysail.queue.world import ClusterQueue
+from raysail.queue.lifecycle.outcomes import tell_waiting
+from raysail.queue.model.fairness import Share, turn_key
+from raysail.queue.model.quota import Amounts
+from raysail.queue.model.usage_ledger import AdmissionFairSharing, UsageLedger
+from raysail.queue.model.workload import FlavorScan, WorkloadInfo
+from raysail.queue.model.world import ClusterQueue
+from raysail.queue.planner import cycle as planner
+from raysail.queue.planner.assignment import Assignment, FlavorAssignment, Mode, PodSetAssignment
+from raysail.queue.planner.cycle import Options, Round, plan
+from raysail.queue.planner.decisions import Plan, Wait
+from raysail.queue.planner.entry import Entry, classical_order, to_reserve
+from raysail.queue.planner.preemption import Victim
 
 from .corpus import Case, Json, amounts, by_value, differences, plain, seconds_of
 from .preemption import MODES

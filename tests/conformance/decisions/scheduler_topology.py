@@ -6,13 +6,13 @@ import copy
 from dataclasses import replace
 from typing import Any
 
-from raysail.queue.cycle import Options, plan
-from raysail.queue.decisions import Admit, Decision, EvictUnhealthy, Plan, SecondPassFailed
-from raysail.queue.outcomes import Said, event_of_eviction, evict_unhealthy
-from raysail.queue.requests import ResourceRules, Transformation
-from raysail.queue.second_pass import needs_second_pass
+from raysail.queue.lifecycle.outcomes import Said, event_of_eviction, evict_unhealthy
+from raysail.queue.model.requests import ResourceRules, Transformation
+from raysail.queue.pending.waking import wake_tree
+from raysail.queue.planner.cycle import Options, plan
+from raysail.queue.planner.decisions import Admit, Decision, EvictUnhealthy, Plan, SecondPassFailed
+from raysail.queue.planner.second_pass import needs_second_pass
 from raysail.queue.topology.profile import Profile
-from raysail.queue.waking import wake_tree
 
 from .corpus import Case, Json, by_value, differences, plain
 from .scheduler import _events, _key, _left, _sets, _wanted_events, _workload, options_of

@@ -29,7 +29,7 @@ from raysail.queue.jobs.kind import Job
 from raysail.queue.jobs.templated import TemplatedKind
 from raysail.queue.jobs.training import TrainingKind
 from raysail.queue.jobs.workloads import pod_sets_of, priority_of
-from raysail.queue.podset import PodSetConflictError, PodSetInfo
+from raysail.queue.model.podset import PodSetConflictError, PodSetInfo
 from tests.conformance.decisions.corpus import Case, Json, differences, plain, view
 from tests.conformance.decisions.reconcile import Scene, comparable, compare_error, compare_events, settings_of
 from tests.conformance.decisions.webhooks import World, compare_causes, reviewed, wanted_errors

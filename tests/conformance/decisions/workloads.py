@@ -9,13 +9,12 @@ from typing import Any
 from raysail.api.kueue import AdmissionCheckState, ClusterQueue, Workload, names
 from raysail.api.meta import parse_time
 from raysail.api.quantity import NANO, parse_nano
-from raysail.queue import status as transitions
 from raysail.queue.checks.states import checks_for, retry_time
+from raysail.queue.lifecycle import status as transitions
 from raysail.queue.metrics import families
 from raysail.queue.metrics.transitions import observe
-from raysail.queue.multikueue.dispatch import is_settled
-from raysail.queue.quota import Journal
-from raysail.queue.requests import (
+from raysail.queue.model.quota import Journal
+from raysail.queue.model.requests import (
     ResourceRules,
     Transformation,
     adjusted_template,
@@ -23,11 +22,9 @@ from raysail.queue.requests import (
     resource_errors,
     summarize_limits,
 )
-from raysail.queue.second_pass import assigned_nodes, needs_second_pass
-from raysail.queue.slices import _any_fewer, counts_of, workload_counts
-from raysail.queue.topology.request import is_explicit
-from raysail.queue.usage_ledger import weighted_usage
-from raysail.queue.workload import (
+from raysail.queue.model.slices import _any_fewer, counts_of, workload_counts
+from raysail.queue.model.usage_ledger import weighted_usage
+from raysail.queue.model.workload import (
     FlavorScan,
     PodSetRequests,
     WorkloadInfo,
@@ -38,7 +35,10 @@ from raysail.queue.workload import (
     reclaimed_pods,
     seconds,
 )
-from raysail.queue.world import ClusterQueue as QueueNode
+from raysail.queue.model.world import ClusterQueue as QueueNode
+from raysail.queue.multikueue.dispatch import is_settled
+from raysail.queue.planner.second_pass import assigned_nodes, needs_second_pass
+from raysail.queue.topology.request import is_explicit
 
 from .corpus import Case, Json, amount, amounts, by_value, differences, plain, seconds_of, view
 from .worlds import Scene

@@ -10,11 +10,8 @@ from typing import Any
 from raysail.api.core.node import Node
 from raysail.api.kueue import ClusterQueue, Cohort, ResourceFlavor, Topology, Workload
 from raysail.api.meta import parse_time
-from raysail.queue import status as transitions
-from raysail.queue.activity import Surroundings, activity_of
-from raysail.queue.cycle import Options
-from raysail.queue.decisions import Admit, Migrate, Plan, Preempt, Wait
-from raysail.queue.outcomes import (
+from raysail.queue.lifecycle import status as transitions
+from raysail.queue.lifecycle.outcomes import (
     Said,
     event_of_waiting,
     events_of_admission,
@@ -25,13 +22,16 @@ from raysail.queue.outcomes import (
     reserve_quota,
     tell_waiting,
 )
-from raysail.queue.pending import Pending
-from raysail.queue.requests import ResourceRules, summarize_limits
+from raysail.queue.model.activity import Surroundings, activity_of
+from raysail.queue.model.requests import ResourceRules, summarize_limits
+from raysail.queue.model.usage_ledger import UsageLedger
+from raysail.queue.model.workload import WorkloadInfo, counts_as_usage, has_reservation, may_be_queued
+from raysail.queue.model.world import Flavor, World, read_weight
+from raysail.queue.pending.queues import Pending
+from raysail.queue.planner.cycle import Options
+from raysail.queue.planner.decisions import Admit, Migrate, Plan, Preempt, Wait
 from raysail.queue.topology.nodes import pod_amounts
 from raysail.queue.topology.pods import Pod, counts_beside
-from raysail.queue.usage_ledger import UsageLedger
-from raysail.queue.workload import WorkloadInfo, counts_as_usage, has_reservation, may_be_queued
-from raysail.queue.world import Flavor, World, read_weight
 
 from .corpus import Json, view
 

@@ -16,12 +16,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from raysail.api.kueue import Workload
-from raysail.queue.cycle import Options, plan
-from raysail.queue.decisions import Admit, Plan, Preempt
-from raysail.queue.preemption.candidates import satisfies_policy
-from raysail.queue.quota import CohortNode, QuotaNode
-from raysail.queue.snapshot import Snapshot
-from raysail.queue.workload import WorkloadInfo
+from raysail.queue.answers.snapshot import Snapshot
+from raysail.queue.model.quota import CohortNode, QuotaNode
+from raysail.queue.model.workload import WorkloadInfo
+from raysail.queue.planner.cycle import Options, plan
+from raysail.queue.planner.decisions import Admit, Plan, Preempt
+from raysail.queue.planner.preemption.candidates import satisfies_policy
 from tests.queue.builders import START, cohort, cq, scene, wl
 from tests.queue.properties.examples import examples
 

@@ -14,12 +14,12 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from raysail.api.kueue import ClusterQueue, Workload
-from raysail.queue.cycle import Options, plan
-from raysail.queue.decisions import Admit, Plan, Preempt
-from raysail.queue.preemption.candidates import satisfies_policy
-from raysail.queue.snapshot import Snapshot
-from raysail.queue.waking import wake_tree
-from raysail.queue.workload import WorkloadInfo
+from raysail.queue.answers.snapshot import Snapshot
+from raysail.queue.model.workload import WorkloadInfo
+from raysail.queue.pending.waking import wake_tree
+from raysail.queue.planner.cycle import Options, plan
+from raysail.queue.planner.decisions import Admit, Plan, Preempt
+from raysail.queue.planner.preemption.candidates import satisfies_policy
 from tests.queue.builders import START, at, scene, wl
 from tests.queue.properties.examples import examples
 from tests.queue.properties.test_invariants import check_sums, queues

@@ -9,8 +9,8 @@ import msgspec
 from raysail.api.core.node import Node
 from raysail.api.kueue import ResourceFlavor, Topology, Workload
 from raysail.api.kueue.topologycoding import Domain
-from raysail.queue.decisions import Admit, Plan
-from raysail.queue.snapshot import Snapshot
+from raysail.queue.answers.snapshot import Snapshot
+from raysail.queue.planner.decisions import Admit, Plan
 from raysail.queue.topology.assignment import TopologyAssignment
 from raysail.queue.topology.pods import Pod
 from tests.queue.builders import flavor, wl

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from raysail.api.kueue import Workload
-from raysail.queue.decisions import EvictUnhealthy, SecondPassFailed, Wait
-from raysail.queue.explain import why
-from raysail.queue.snapshot import Snapshot
+from raysail.queue.answers.explain import why
+from raysail.queue.answers.snapshot import Snapshot
+from raysail.queue.planner.decisions import EvictUnhealthy, SecondPassFailed, Wait
 from tests.queue.builders import NOW, cq, preempted, run, scene
 from tests.queue.topology.builders import asks, free_on, node, places, pod, tas_flavor, topology
 

@@ -8,7 +8,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from raysail.api.kueue.topologycoding import Domain
-from raysail.queue.quota import Journal
+from raysail.queue.model.quota import Journal
 from raysail.queue.topology.assignment import TopologyAssignment
 from raysail.queue.topology.find import Finder, Placed
 from raysail.queue.topology.flavor import FlavorTopology

@@ -17,8 +17,6 @@ from raysail.api.resources import ADMISSION_CHECKS, POD_TEMPLATES, PROVISIONING_
 from raysail.kube.controller import Controller
 from raysail.kube.informer import Key
 from raysail.kube.manager import Manager
-from raysail.queue import status as transitions
-from raysail.queue.activity import PROVISIONING_CONTROLLER
 from raysail.queue.cache import QueueCache
 from raysail.queue.checks.parameters import ParametersError, checks_of, config_of, configs_used
 from raysail.queue.checks.provisioning import as_judged, concerns, judge, to_create
@@ -32,9 +30,11 @@ from raysail.queue.checks.requests import (
     template_body,
     template_name,
 )
-from raysail.queue.outcomes import cut
+from raysail.queue.lifecycle import status as transitions
+from raysail.queue.lifecycle.outcomes import cut
+from raysail.queue.model.activity import PROVISIONING_CONTROLLER
+from raysail.queue.model.workload import is_finished
 from raysail.queue.settings import QueueSettings
-from raysail.queue.workload import is_finished
 from raysail.queue.writes import StatusWriter
 
 

@@ -13,11 +13,11 @@ from typing import Any, Final
 import msgspec
 
 from raysail.api.kueue import ProvisioningRequestConfig, Workload
-from raysail.queue import status as transitions
 from raysail.queue.checks.requests import ProvisioningRequest, attempt_of, is_needed, request_name, template_name
 from raysail.queue.checks.states import wait_seconds
-from raysail.queue.status import Status
-from raysail.queue.workload import has_reservation, is_active, is_admitted, is_finished
+from raysail.queue.lifecycle import status as transitions
+from raysail.queue.lifecycle.status import Status
+from raysail.queue.model.workload import has_reservation, is_active, is_admitted, is_finished
 
 INACTIVE: Final = "the check is not active"
 NOT_NEEDED: Final = "the provisioning request is not needed"

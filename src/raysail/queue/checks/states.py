@@ -13,8 +13,8 @@ from typing import Final
 from raysail.api.kueue import Workload
 from raysail.api.kueue.workload import AdmissionCheckState
 from raysail.api.meta import parse_time
-from raysail.queue import status as transitions
-from raysail.queue.status import Status
+from raysail.queue.lifecycle import status as transitions
+from raysail.queue.lifecycle.status import Status
 
 JITTER: Final = 0.0001
 

@@ -14,7 +14,6 @@ from raysail.api.resources import WORKLOADS
 from raysail.kube.controller import Controller
 from raysail.kube.informer import Key
 from raysail.kube.manager import Manager
-from raysail.queue import status as transitions
 from raysail.queue.cache import QueueCache
 from raysail.queue.concurrent.family import (
     Reasons,
@@ -32,10 +31,11 @@ from raysail.queue.concurrent.family import (
     to_activate,
     to_deactivate,
 )
-from raysail.queue.lifecycle import FINALIZER
+from raysail.queue.lifecycle import status as transitions
+from raysail.queue.lifecycle.next_step import FINALIZER
+from raysail.queue.model.variants import is_parent, is_variant
+from raysail.queue.model.workload import has_reservation, is_active, is_admitted, is_finished
 from raysail.queue.settings import QueueSettings
-from raysail.queue.variants import is_parent, is_variant
-from raysail.queue.workload import has_reservation, is_active, is_admitted, is_finished
 
 
 def _by_parent(workload: Workload) -> tuple[Key, ...]:

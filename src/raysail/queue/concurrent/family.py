@@ -16,10 +16,10 @@ from raysail.api.kueue import ClusterQueue, Workload
 from raysail.api.kueue.workloadname import variant_name
 from raysail.api.meta import Condition, parse_time
 from raysail.api.resources import WORKLOADS
-from raysail.queue import status as transitions
-from raysail.queue.status import Status
-from raysail.queue.variants import PARENT_LABEL, allowed_flavors
-from raysail.queue.workload import ALLOWED_FLAVORS, is_active, is_admitted, may_be_queued
+from raysail.queue.lifecycle import status as transitions
+from raysail.queue.lifecycle.status import Status
+from raysail.queue.model.variants import PARENT_LABEL, allowed_flavors
+from raysail.queue.model.workload import ALLOWED_FLAVORS, is_active, is_admitted, may_be_queued
 
 PREEMPTION_GATE: Final = "kueue.x-k8s.io/concurrent-admission"
 PREEMPTION_TIMEOUT: Final = timedelta(minutes=5)

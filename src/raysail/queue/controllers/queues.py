@@ -11,9 +11,9 @@ from raysail.kube.informer import Key
 from raysail.kube.manager import Manager
 from raysail.queue.cache import QueueCache
 from raysail.queue.controllers.finalizer import hold, release
-from raysail.queue.queue_status import cluster_queue_status, cohort_status, local_queue_activity, local_queue_status
+from raysail.queue.lifecycle.queue_status import cluster_queue_status, cohort_status, local_queue_activity, local_queue_status
+from raysail.queue.model.world import Tally
 from raysail.queue.settings import QueueSettings
-from raysail.queue.world import Tally
 from raysail.queue.writes import StatusWriter
 
 COUNTS_SECONDS: Final = 0.1

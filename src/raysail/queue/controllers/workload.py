@@ -1,4 +1,4 @@
-"""Workloads: everything about them but scheduling. The decisions are `raysail.queue.lifecycle`'s."""
+"""Workloads: everything about them but scheduling. The decisions are `raysail.queue.lifecycle.next_step`'s."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from raysail.api.resources import WORKLOADS
 from raysail.kube.controller import Controller
 from raysail.kube.informer import Key
 from raysail.kube.manager import Manager
-from raysail.queue.admissibility import inadmissible
 from raysail.queue.cache import QueueCache
 from raysail.queue.checks.states import checks_for
 from raysail.queue.controllers.queues import only_status_changed
-from raysail.queue.lifecycle import FINALIZER, Step, next_step
+from raysail.queue.lifecycle.next_step import FINALIZER, Step, next_step
+from raysail.queue.lifecycle.surroundings import Seen
+from raysail.queue.model.workload import has_reservation
+from raysail.queue.planner.admissibility import inadmissible
 from raysail.queue.settings import QueueSettings
-from raysail.queue.surroundings import Seen
-from raysail.queue.workload import has_reservation
 
 
 class WorkloadController:

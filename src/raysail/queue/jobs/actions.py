@@ -15,12 +15,12 @@ from raysail.api.kueue import Workload, names
 from raysail.api.resources import Resource
 from raysail.kube.client import Propagation
 from raysail.kube.informer import Informer, Key
-from raysail.queue import status as transitions
 from raysail.queue.jobs.gates import JobGates
 from raysail.queue.jobs.kind import Job, JobKind, JsonObject, Step
 from raysail.queue.jobs.shared import Jobs
-from raysail.queue.outcomes import cut
-from raysail.queue.podset import PodSetConflictError, PodSetInfo, infos_of_admission, infos_of_workload
+from raysail.queue.lifecycle import status as transitions
+from raysail.queue.lifecycle.outcomes import cut
+from raysail.queue.model.podset import PodSetConflictError, PodSetInfo, infos_of_admission, infos_of_workload
 from raysail.queue.writes import StatusWriter, merge_patch
 
 

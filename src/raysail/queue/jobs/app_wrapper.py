@@ -17,7 +17,7 @@ from raysail.queue.jobs.job_set import JOB_INDEX
 from raysail.queue.jobs.kind import Ended, InvalidJobError, Job, JobKind, JsonObject, Step, pod_set, topology_request
 from raysail.queue.jobs.templated import condition_is_true
 from raysail.queue.jobs.training import REPLICA_INDEX
-from raysail.queue.podset import PodSetConflictError, PodSetInfo
+from raysail.queue.model.podset import PodSetConflictError, PodSetInfo
 
 _PREFIX: Final = "workload.codeflare.dev.appwrapper"
 _POD_INDEX: Final = f"{_PREFIX}/tas-pod-index-label"

@@ -15,7 +15,7 @@ from raysail.api.batch import (
 from raysail.api.kueue import names
 from raysail.api.resources import JOBS
 from raysail.queue.jobs.kind import Ended, Job, JobKind, JsonObject, Step, check_length, pod_set, topology_request
-from raysail.queue.podset import PodSetInfo, inject, restore
+from raysail.queue.model.podset import PodSetInfo, inject, restore
 
 _MANAGED_LABELS = (LEGACY_JOB_NAME_LABEL, LEGACY_CONTROLLER_UID_LABEL, JOB_NAME_LABEL, CONTROLLER_UID_LABEL)
 

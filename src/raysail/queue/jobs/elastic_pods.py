@@ -14,8 +14,8 @@ from raysail.api.kueue import Workload, names
 from raysail.queue.checks.provisioning import CLASS_ANNOTATION, REQUEST_ANNOTATION
 from raysail.queue.jobs.gates import JobGates
 from raysail.queue.jobs.kind import Job, JsonObject
-from raysail.queue.slices import is_evicted, latest_with_quota, workload_counts
-from raysail.queue.workload import is_admitted, is_finished
+from raysail.queue.model.slices import is_evicted, latest_with_quota, workload_counts
+from raysail.queue.model.workload import is_admitted, is_finished
 
 _PROVISIONING_ANNOTATIONS: Final[tuple[str, ...]] = (REQUEST_ANNOTATION, CLASS_ANNOTATION)
 

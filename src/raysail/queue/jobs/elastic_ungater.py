@@ -15,8 +15,8 @@ from raysail.queue.jobs.elastic_pods import active_slice, gated, may_ungate, pod
 from raysail.queue.jobs.gates import JobGates
 from raysail.queue.jobs.kind import Job
 from raysail.queue.jobs.shared import group_of
+from raysail.queue.model.slices import chain_name, is_evicted
 from raysail.queue.settings import QueueSettings
-from raysail.queue.slices import chain_name, is_evicted
 from raysail.queue.writes import StatusWriter
 
 

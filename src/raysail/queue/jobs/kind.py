@@ -17,7 +17,7 @@ from raysail.api.go_parse import parse_bool, parse_int
 from raysail.api.kueue import names
 from raysail.api.meta import Object
 from raysail.api.resources import Resource
-from raysail.queue.podset import PodSetConflictError, PodSetInfo
+from raysail.queue.model.podset import PodSetConflictError, PodSetInfo
 
 JsonObject = dict[str, Any]
 _MOST_LAYERS: Final = 3

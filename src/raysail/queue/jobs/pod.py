@@ -19,15 +19,15 @@ from raysail.api.kueue import Workload, names
 from raysail.api.meta import OwnerReference
 from raysail.api.resources import PODS
 from raysail.kube.informer import Key
-from raysail.queue import status as transitions
 from raysail.queue.jobs import pod_group
 from raysail.queue.jobs.kind import Ended, InvalidJobError, Job, JobKind, JsonObject
 from raysail.queue.jobs.pod_group import MOST_ROLES, Pods, counts, gated, gather, group_of_pod, held, role_of, without_gate
 from raysail.queue.jobs.reconciler import JobReconciler
 from raysail.queue.jobs.shared import Jobs, group_of
 from raysail.queue.jobs.workloads import maximum_execution_time, prebuilt_name
-from raysail.queue.outcomes import cut
-from raysail.queue.podset import PodSetConflictError, PodSetInfo, inject
+from raysail.queue.lifecycle import status as transitions
+from raysail.queue.lifecycle.outcomes import cut
+from raysail.queue.model.podset import PodSetConflictError, PodSetInfo, inject
 from raysail.queue.writes import merge_patch
 
 _GROUP: Final = "group/"

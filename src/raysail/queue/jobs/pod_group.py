@@ -19,7 +19,7 @@ from raysail.api.kueue import Workload, names
 from raysail.api.kueue.admission.rolehash import role_hash
 from raysail.api.meta import parse_time
 from raysail.queue.jobs.kind import Ended, InvalidJobError, Job, JsonObject, pod_set, topology_request
-from raysail.queue.workload import is_finished
+from raysail.queue.model.workload import is_finished
 
 MOST_ROLES: Final = 18
 _NEVER: Final = datetime.min.replace(tzinfo=UTC)

@@ -12,7 +12,7 @@ from raysail.api.quantity import QuantityError, parse_nano
 from raysail.api.resources import RAY_CLUSTERS
 from raysail.queue.jobs.kind import Ended, InvalidJobError, Job, JsonObject, pod_set, topology_request
 from raysail.queue.jobs.templated import TemplatedKind
-from raysail.queue.podset import PodSetInfo, inject, restore
+from raysail.queue.model.podset import PodSetInfo, inject, restore
 
 HEAD = "head"
 _AUTOSCALER = {"requests": {"cpu": "500m", "memory": "512Mi"}, "limits": {"cpu": "500m", "memory": "512Mi"}}

@@ -9,7 +9,7 @@ from raysail.api.resources import RAY_CLUSTERS, RAY_JOBS
 from raysail.queue.jobs import ray_autoscaling
 from raysail.queue.jobs.kind import Ended, InvalidJobError, Job, JobKind, JsonObject, Step, check_length, pod_set, topology_request
 from raysail.queue.jobs.ray_cluster import HEAD, cluster_pod_sets, inject_all, restore_all, templates_of
-from raysail.queue.podset import PodSetInfo, inject, restore
+from raysail.queue.model.podset import PodSetInfo, inject, restore
 
 SUBMITTER = "submitter"
 _SUBMITTER_CONTAINER = "ray-job-submitter"

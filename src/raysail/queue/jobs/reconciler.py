@@ -17,14 +17,14 @@ from raysail.api.meta import parse_time
 from raysail.kube.client import Propagation
 from raysail.kube.controller import Controller
 from raysail.kube.informer import Key
-from raysail.queue import status as transitions
 from raysail.queue.jobs.kind import InvalidJobError, Job, JobKind, Step
 from raysail.queue.jobs.shared import Jobs, LookAgain, NestingTooDeepError, group_of
 from raysail.queue.jobs.upkeep import WorkloadUpkeep
 from raysail.queue.jobs.workloads import MissingPriorityClassError, prebuilt_name, readiness
-from raysail.queue.outcomes import cut
-from raysail.queue.slices import is_evicted, key_of
-from raysail.queue.workload import has_reservation, is_active, is_admitted, is_finished, limited_reclaim, reclaimed_pods
+from raysail.queue.lifecycle import status as transitions
+from raysail.queue.lifecycle.outcomes import cut
+from raysail.queue.model.slices import is_evicted, key_of
+from raysail.queue.model.workload import has_reservation, is_active, is_admitted, is_finished, limited_reclaim, reclaimed_pods
 
 logger = logging.getLogger(__name__)
 

@@ -14,7 +14,6 @@ from raysail.api.core import Pod
 from raysail.api.kueue import Workload, names
 from raysail.api.resources import STATEFUL_SETS
 from raysail.kube.informer import Key
-from raysail.queue import status as transitions
 from raysail.queue.jobs.kind import Job, JobKind, JsonObject, pod_set, topology_request
 from raysail.queue.jobs.serving import (
     ServingKind,
@@ -27,7 +26,8 @@ from raysail.queue.jobs.serving import (
     template_of,
 )
 from raysail.queue.jobs.shared import Jobs
-from raysail.queue.workload import has_reservation, is_active, is_finished
+from raysail.queue.lifecycle import status as transitions
+from raysail.queue.model.workload import has_reservation, is_active, is_finished
 
 POD_INDEX: Final = "apps.kubernetes.io/pod-index"
 

@@ -6,7 +6,7 @@ import copy
 from collections.abc import Sequence
 
 from raysail.queue.jobs.kind import Job, JobKind, JsonObject, Step, check_length
-from raysail.queue.podset import PodSetInfo, inject, restore
+from raysail.queue.model.podset import PodSetInfo, inject, restore
 
 
 class TemplatedKind(JobKind):

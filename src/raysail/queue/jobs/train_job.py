@@ -19,7 +19,7 @@ from raysail.queue.jobs.job_set import JobSetKind
 from raysail.queue.jobs.kind import Ended, InvalidJobError, Job, JobKind, JsonObject, Step, check_length
 from raysail.queue.jobs.reconciler import JobReconciler
 from raysail.queue.jobs.shared import Jobs
-from raysail.queue.podset import PodSetConflictError, PodSetInfo
+from raysail.queue.model.podset import PodSetConflictError, PodSetInfo
 
 _JOB_SETS = JobSetKind()
 

@@ -17,13 +17,13 @@ from raysail.api.meta import owner_reference, parse_time
 from raysail.api.names import label_value_faults
 from raysail.api.resources import WORKLOADS
 from raysail.kube.informer import Key
-from raysail.queue import status as transitions
 from raysail.queue.jobs.actions import JobActions
 from raysail.queue.jobs.kind import Job, JobKind, JsonObject
 from raysail.queue.jobs.shared import LookAgain, group_of
 from raysail.queue.jobs.workloads import MissingPriorityClassError, construct, matches, pod_sets_of, prebuilt_name, priority_of
-from raysail.queue.outcomes import cut
-from raysail.queue.slices import (
+from raysail.queue.lifecycle import status as transitions
+from raysail.queue.lifecycle.outcomes import cut
+from raysail.queue.model.slices import (
     REPLACED,
     Finish,
     counts_of,
@@ -35,7 +35,7 @@ from raysail.queue.slices import (
     slice_annotations,
     unfinished,
 )
-from raysail.queue.workload import has_reservation, is_finished
+from raysail.queue.model.workload import has_reservation, is_finished
 from raysail.queue.writes import merge_patch
 
 _SCHEDULER_SECONDS: Final = 2.0

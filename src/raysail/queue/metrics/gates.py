@@ -9,7 +9,7 @@ from typing import Final
 from raysail.api.kueue import Workload, names
 from raysail.api.meta import parse_time
 from raysail.queue.jobs.kind import Job
-from raysail.queue.workload import find_condition
+from raysail.queue.model.workload import find_condition
 
 TIMED: Final = frozenset((names.ADMISSION_GATE, names.TOPOLOGY_GATE, names.ELASTIC_JOB_GATE))
 

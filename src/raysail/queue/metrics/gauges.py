@@ -9,11 +9,11 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from raysail.api.prometheus import Family
-from raysail.queue.fairness import share_of
 from raysail.queue.metrics import families
-from raysail.queue.pending import Pending, PendingQueue
-from raysail.queue.quota import QuotaNode
-from raysail.queue.world import ClusterQueue, Cohort, Tally, World, tree_members
+from raysail.queue.model.fairness import share_of
+from raysail.queue.model.quota import QuotaNode
+from raysail.queue.model.world import ClusterQueue, Cohort, Tally, World, tree_members
+from raysail.queue.pending.queues import Pending, PendingQueue
 
 Samples = dict[Family, list[tuple[tuple[str, ...], float]]]
 ACTIVE, INADMISSIBLE = "active", "inadmissible"

@@ -14,14 +14,14 @@ from raysail.api.resources import PODS
 from raysail.kube.informer import Informer
 from raysail.kube.manager import Manager
 from raysail.queue.cache import QueueCache
-from raysail.queue.decisions import Admit, Plan, Preempt
 from raysail.queue.jobs.kind import Job
 from raysail.queue.metrics import families
 from raysail.queue.metrics.gates import gates_gone, is_group, seconds_since_admission
 from raysail.queue.metrics.gauges import LocalQueueState, QueueState, local_queue_samples, queue_samples
 from raysail.queue.metrics.transitions import class_of, observe, queue_of, unadmitted
+from raysail.queue.model.workload import is_admitted, is_finished
+from raysail.queue.planner.decisions import Admit, Plan, Preempt
 from raysail.queue.settings import QueueSettings
-from raysail.queue.workload import is_admitted, is_finished
 
 State = tuple[str, str, str, str]
 """Of a Workload: its LocalQueue (namespace, name), and why it is not admitted (reason, cause); FINISHED for one that is over."""

@@ -15,7 +15,7 @@ from raysail.api.kueue import Workload
 from raysail.api.meta import parse_time
 from raysail.api.prometheus import Family, Labels
 from raysail.queue.metrics import families
-from raysail.queue.workload import find_condition, is_admitted, is_finished
+from raysail.queue.model.workload import find_condition, is_admitted, is_finished
 
 REPLACED = "WorkloadSliceReplaced"
 STARTED = "Started"

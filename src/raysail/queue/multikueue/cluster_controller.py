@@ -20,12 +20,12 @@ from raysail.kube.controller import Controller
 from raysail.kube.informer import Key
 from raysail.kube.kubeconfig import KubeconfigError
 from raysail.kube.manager import Manager
-from raysail.queue.activity import MULTIKUEUE_CONTROLLER
 from raysail.queue.cache import QueueCache
+from raysail.queue.lifecycle.status import put
+from raysail.queue.model.activity import MULTIKUEUE_CONTROLLER
 from raysail.queue.multikueue.clusters import KubeconfigRefusedError, activity_of_check, check_kubeconfig
 from raysail.queue.multikueue.remote import Worker, Workers
 from raysail.queue.settings import QueueSettings
-from raysail.queue.status import put
 from raysail.queue.writes import StatusWriter
 
 ALLOWED_FOLDER: Final = Path("/etc/multikueue/kubeconfigs")

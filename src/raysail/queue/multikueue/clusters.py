@@ -13,8 +13,8 @@ import yaml
 from raysail.api import conditions
 from raysail.api.kueue import AdmissionCheck, MultiKueueCluster, MultiKueueConfig
 from raysail.api.resources import MULTI_KUEUE_CONFIGS
-from raysail.queue.activity import Activity
 from raysail.queue.checks.parameters import ParametersError, config_of
+from raysail.queue.model.activity import Activity
 
 
 class NoClustersError(Exception):

@@ -13,7 +13,7 @@ from typing import Final
 from raysail.api.kueue import Workload
 from raysail.api.kueue.names import ELASTIC_JOB_ANNOTATION
 from raysail.api.kueue.workload import AdmissionCheckState
-from raysail.queue.status import PENDING
+from raysail.queue.lifecycle.status import PENDING
 
 ROUND: Final = timedelta(minutes=5)
 """How long the clusters of one round have before more are asked."""

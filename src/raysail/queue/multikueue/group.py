@@ -18,11 +18,11 @@ from raysail.api.kueue.names import JOB_UID_LABEL, MULTIKUEUE_ORIGIN_LABEL
 from raysail.api.kueue.workload import AdmissionCheckState
 from raysail.api.meta import Condition, parse_time
 from raysail.api.resources import WORKLOADS
-from raysail.queue import status as transitions
+from raysail.queue.lifecycle import status as transitions
+from raysail.queue.lifecycle.outcomes import cut
+from raysail.queue.model.workload import has_reservation, is_finished
 from raysail.queue.multikueue.dispatch import is_elastic, is_settled
 from raysail.queue.multikueue.settings import MultiKueueSettings
-from raysail.queue.outcomes import cut
-from raysail.queue.workload import has_reservation, is_finished
 
 DEFERRED_SECONDS = 2.0
 

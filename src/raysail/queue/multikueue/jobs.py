@@ -13,7 +13,7 @@ from raysail.api.kueue.admission import jobkinds
 from raysail.api.kueue.admission.jobkinds import JobKind, set_at, value_at
 from raysail.api.kueue.names import MULTIKUEUE_ORIGIN_LABEL, PREBUILT_WORKLOAD_NAME
 from raysail.api.meta import OwnerReference
-from raysail.queue.activity import MULTIKUEUE_CONTROLLER
+from raysail.queue.model.activity import MULTIKUEUE_CONTROLLER
 
 Object = dict[str, Any]
 

@@ -21,10 +21,11 @@ from raysail.api.resources import MULTI_KUEUE_CONFIGS, WORKLOADS
 from raysail.kube.controller import Controller
 from raysail.kube.informer import Key
 from raysail.kube.manager import Manager
-from raysail.queue import status as transitions
-from raysail.queue.activity import MULTIKUEUE_CONTROLLER
 from raysail.queue.cache import QueueCache
 from raysail.queue.checks.parameters import ParametersError, checks_of, configs_used
+from raysail.queue.lifecycle import status as transitions
+from raysail.queue.model.activity import MULTIKUEUE_CONTROLLER
+from raysail.queue.model.workload import has_reservation, is_finished
 from raysail.queue.multikueue.clusters import NoClustersError, clusters_of
 from raysail.queue.multikueue.dispatch import NoMoreClustersError, is_settled, next_round
 from raysail.queue.multikueue.group import DEFERRED_SECONDS, Group, Turn, copy_of, decide
@@ -32,7 +33,6 @@ from raysail.queue.multikueue.jobs import copy_of as copy_of_job
 from raysail.queue.multikueue.jobs import kind_of, owner_of, status_back, why_unmanaged
 from raysail.queue.multikueue.remote import Worker, Workers
 from raysail.queue.settings import QueueSettings
-from raysail.queue.workload import has_reservation, is_finished
 from raysail.queue.writes import merge_patch
 
 logger = logging.getLogger(__name__)

@@ -5,10 +5,10 @@ from __future__ import annotations
 import copy
 from collections.abc import Iterator
 
-from raysail.queue.assignment import Assignment
+from raysail.queue.model.workload import PodSetShape, WorkloadInfo
+from raysail.queue.planner.assignment import Assignment
 from raysail.queue.topology.request import TopologyRequest
 from raysail.queue.topology.world import Topologies
-from raysail.queue.workload import PodSetShape, WorkloadInfo
 
 
 def reason_of(assignment: Assignment) -> str:

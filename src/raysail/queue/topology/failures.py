@@ -16,11 +16,11 @@ import msgspec
 
 from raysail.api.core.node import NODE_READY, Node
 from raysail.api.kueue import Workload
-from raysail.queue.matching import tolerates
-from raysail.queue.podset import infos_of_admission
+from raysail.queue.model.matching import tolerates
+from raysail.queue.model.podset import infos_of_admission
+from raysail.queue.model.world import Flavor
 from raysail.queue.topology.assignment import TopologyAssignment
 from raysail.queue.topology.pods import Pod
-from raysail.queue.world import Flavor
 
 NOT_READY_DELAY_SECONDS: Final = 30.0
 """How long a node may be not ready before Kueue's old rule (TASReplaceNodeDueToNotReadyOverFixedTime) counts it as failed."""

@@ -13,7 +13,7 @@ import msgspec
 
 from raysail.api.names import label_key_faults, label_value_faults
 from raysail.api.selectors import Requirement
-from raysail.queue.matching import untolerated_taint
+from raysail.queue.model.matching import untolerated_taint
 from raysail.queue.topology.tree import Host, Tree
 
 

@@ -12,7 +12,7 @@ import msgspec
 
 from raysail.api.core.node import NODE_READY, Node
 from raysail.api.kueue import names
-from raysail.queue.requests import pod_requests, quantities, to_amount
+from raysail.queue.model.requests import pod_requests, quantities, to_amount
 from raysail.queue.topology.assignment import PODS
 from raysail.queue.topology.tree import Host
 

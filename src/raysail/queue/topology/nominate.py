@@ -13,15 +13,15 @@ from typing import Any, Final
 import msgspec
 
 from raysail.api.kueue.workload import DELAYED_TOPOLOGY_PENDING, DELAYED_TOPOLOGY_READY
-from raysail.queue.assignment import Assignment, Mode, NoFit, PodSetAssignment
-from raysail.queue.podset import PodSetConflictError, PodSetInfo
+from raysail.queue.model.podset import PodSetConflictError, PodSetInfo
+from raysail.queue.model.workload import PodSetShape, WorkloadInfo, has_reservation, is_admitted
+from raysail.queue.model.world import ClusterQueue, Flavor
+from raysail.queue.planner.assignment import Assignment, Mode, NoFit, PodSetAssignment
 from raysail.queue.topology.assignment import TopologyAssignment
 from raysail.queue.topology.find import Finder, Held, Placed, Usage
 from raysail.queue.topology.hosts import HostRules
 from raysail.queue.topology.request import PlacementRequest, is_explicit
 from raysail.queue.topology.world import DomainUse, Topologies, uses_of
-from raysail.queue.workload import PodSetShape, WorkloadInfo, has_reservation, is_admitted
-from raysail.queue.world import ClusterQueue, Flavor
 
 MULTIKUEUE: Final = "kueue.x-k8s.io/multikueue"
 PROVISIONING: Final = "kueue.x-k8s.io/provisioning-request"

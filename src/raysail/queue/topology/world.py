@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 from raysail.api.core.node import HOSTNAME_LABEL, Node
-from raysail.queue.quota import Journal
+from raysail.queue.model.quota import Journal
 from raysail.queue.topology.assignment import TopologyAssignment, scaled
 from raysail.queue.topology.flavor import FlavorTopology
 from raysail.queue.topology.nodes import Nodes, OtherPods

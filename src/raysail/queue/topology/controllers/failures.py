@@ -16,12 +16,13 @@ from raysail.api.resources import PODS
 from raysail.kube.controller import Controller
 from raysail.kube.informer import Key
 from raysail.kube.manager import Manager
-from raysail.queue import status as transitions
 from raysail.queue.cache import QueueCache
-from raysail.queue.outcomes import cut
-from raysail.queue.second_pass import assigned_nodes
+from raysail.queue.lifecycle import status as transitions
+from raysail.queue.lifecycle.outcomes import cut
+from raysail.queue.model.slices import chain_name
+from raysail.queue.model.workload import is_finished
+from raysail.queue.planner.second_pass import assigned_nodes
 from raysail.queue.settings import QueueSettings
-from raysail.queue.slices import chain_name
 from raysail.queue.topology.controllers.watch import TopologyWatch
 from raysail.queue.topology.failures import (
     NOT_READY_DELAY_SECONDS,
@@ -35,7 +36,6 @@ from raysail.queue.topology.failures import (
     several_failed_message,
 )
 from raysail.queue.topology.pods import Pod
-from raysail.queue.workload import is_finished
 
 _LOOK_AFTER_SECONDS: Final = 0.1
 """Pods of one node change in swarms."""

@@ -9,7 +9,7 @@ from raysail.kube.controller import Controller
 from raysail.kube.informer import Key
 from raysail.kube.manager import Manager
 from raysail.queue.cache import QueueCache
-from raysail.queue.second_pass import needs_second_pass
+from raysail.queue.planner.second_pass import needs_second_pass
 
 _NEXT: Final[Key] = ("", "second pass")
 

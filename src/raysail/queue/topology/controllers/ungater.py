@@ -10,12 +10,12 @@ from raysail.kube.controller import Controller
 from raysail.kube.informer import Key
 from raysail.kube.manager import Manager
 from raysail.queue.cache import QueueCache
+from raysail.queue.model.slices import chain_name
+from raysail.queue.model.variants import is_variant
 from raysail.queue.settings import QueueSettings
-from raysail.queue.slices import chain_name
 from raysail.queue.topology.controllers.watch import TopologyWatch
 from raysail.queue.topology.pods import Pod
 from raysail.queue.topology.ungating import Ungated, is_placed_workload, to_ungate
-from raysail.queue.variants import is_variant
 
 
 class TopologyUngater:

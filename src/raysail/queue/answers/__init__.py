@@ -1,0 +1,1 @@
+"""Why something waits: recomputed from listed objects with the planner's own functions. Pure."""
