@@ -13,8 +13,8 @@ from typing import Final
 from raysail.api.quantity import QuantityError, canonical
 
 FAST_FAILURE_DETECTION: Final[Mapping[str, str]] = {
-    "RAY_health_check_period_ms": "500",
-    "RAY_health_check_timeout_ms": "1000",
+    "RAY_health_check_period_ms": "300",
+    "RAY_health_check_timeout_ms": "1500",
     "RAY_health_check_failure_threshold": "3",
     "RAY_health_check_initial_delay_ms": "1000",
 }
