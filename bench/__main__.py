@@ -15,6 +15,7 @@ MODULES = {
     "startup": "Start, idle, command line",
     "api": "Embedded API",
     "admission": "Submit to admitted",
+    "planner": "The planner alone",
     "queue_load": "Kueue's scalability load",
     "ray_job": "Ray jobs on real Ray",
 }
