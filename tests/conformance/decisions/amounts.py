@@ -21,7 +21,7 @@ from raysail.queue.model.workload import WorkloadInfo, boost_of
 from raysail.queue.model.world import read_weight
 from raysail.queue.topology.counts import fitting
 
-from .corpus import Case, Json, by_value, differences, plain, seconds_of, view
+from .corpus import Case, Json, Skip, by_value, differences, plain, seconds_of, view
 from .workloads import _faults, _view
 from .worlds import Scene
 
@@ -115,7 +115,7 @@ def merge_restore(case: Case) -> list[str]:
     before = copy.deepcopy(pod_set["template"])
     template = copy.deepcopy(before)
     if case.gates.get("ElasticJobsViaWorkloadSlices") is False:
-        return []  # here slices of elastic jobs are always on: what they may change between admissions is not a conflict
+        raise Skip("here slices of elastic jobs are always on: what they may change between admissions is not a conflict")
     try:
         inject(template, _info(case.given.get("info")))
     except PodSetConflictError:
@@ -232,13 +232,15 @@ def backoff(case: Case) -> list[str]:
     """How long an attempt waits. Only doubling is used here."""
     rules = case.given["backoff"]["backoff"]
     if rules["Factor"] != 2:
-        return []
+        raise Skip("only doubling is used here")
     iterations = case.given["iterations"] if "iterations" in case.given else [case.given.get("iteration", 0)]
     wanted = case.want["want"] if isinstance(case.want["want"], list) else [case.want["want"]]
+    if not any(iterations):
+        raise Skip("the first attempt is number 1")
     wrong: list[str] = []
     for iteration, text in zip(iterations, wanted, strict=True):
         if not iteration:
-            continue  # the first attempt is number 1
+            continue
         got = wait_seconds(seconds_of(rules["Duration"]), seconds_of(rules["Cap"]), iteration, "case")
         near = abs(got - seconds_of(text)) <= 0.0002 * seconds_of(text)  # jitter of a ten-thousandth
         wrong += differences(near, True, f"attempt {iteration}: {got} s, wanted {text}")
@@ -258,7 +260,7 @@ def usage(case: Case) -> list[str]:
 def weight(case: Case) -> list[str]:
     """The weight of a LocalQueue; an API that cannot be read has no counterpart: weights come from the cache."""
     if case.given.get("getErr"):
-        return []
+        raise Skip("an API that cannot be read: weights come from the cache")
     queue = case.given.get("localQueue") or {}
     got = read_weight(((queue.get("spec") or {}).get("fairSharing") or {}).get("weight"))
     return differences(got, float(case.want.get("wantWeight", 0)), "weight")
