@@ -10,12 +10,13 @@ import doctest
 import re
 import shlex
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
 
-from raysail.api.resources import NAMESPACES
+from raysail.api.resources import NAMESPACES, PODS
 from raysail.instance.processes import wait_until
 from tests.system.instance import Instance, instance
 
@@ -59,14 +60,23 @@ def up() -> Iterator[Instance]:
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
 def test_page(up: Instance, page: Path) -> None:
-    up.api.create(NAMESPACES, {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": page.stem}})
     found = list(steps(page.read_text()))
     assert found, f"{page.name} shows nothing"
-    for step in found:
-        if step.yaml:
-            up.run("apply", "-n", page.stem, "-f", "-", text=step.yaml)
-        else:
-            show(up, page.stem, step)
+    with namespace(up, page.stem):
+        for step in found:
+            if step.yaml:
+                up.run("apply", "-n", page.stem, "-f", "-", text=step.yaml)
+            else:
+                show(up, page.stem, step)
+
+
+@contextmanager
+def namespace(up: Instance, name: str) -> Iterator[None]:
+    """A namespace whose Pods are gone afterwards: the next page finds the nodes free."""
+    up.api.create(NAMESPACES, {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
+    yield
+    up.run("delete", "namespace", name)
+    assert wait_until(lambda: not up.api.list(PODS, name), PATIENCE_SECONDS), up.run("get", "pods", "-n", name).stdout
 
 
 def show(up: Instance, namespace: str, step: Step) -> None:
