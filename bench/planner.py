@@ -11,11 +11,13 @@ import msgspec
 
 from bench.figure import Figure
 from raysail.api.kueue import ClusterQueue, ResourceFlavor, Workload
+from raysail.queue.model.cluster_queue import Flavor
 from raysail.queue.model.workload import WorkloadInfo
-from raysail.queue.model.world import Flavor, World
+from raysail.queue.model.world import World
 from raysail.queue.pending.queues import Pending
-from raysail.queue.planner.cycle import Options, plan
+from raysail.queue.planner.cycle import plan
 from raysail.queue.planner.decisions import Admit, Plan, Preempt
+from raysail.queue.planner.options import Options
 from raysail.queue.settings import HEADS_PER_PLAN
 
 QUEUES, COHORTS, EACH = 1_000, 10, 6

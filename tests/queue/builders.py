@@ -11,8 +11,9 @@ from raysail.api.core.node import Node
 from raysail.api.kueue import ClusterQueue, Cohort, LocalQueue, ResourceFlavor, Topology, Workload
 from raysail.api.meta import Object, format_time
 from raysail.queue.answers.snapshot import Listed, Snapshot, build
-from raysail.queue.planner.cycle import Options, plan
+from raysail.queue.planner.cycle import plan
 from raysail.queue.planner.decisions import Admit, Plan, Preempt, Wait
+from raysail.queue.planner.options import Options
 from raysail.queue.topology.pods import Pod
 
 START = datetime(2026, 1, 1, tzinfo=UTC)

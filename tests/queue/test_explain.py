@@ -5,7 +5,8 @@ from __future__ import annotations
 import msgspec
 
 from raysail.api.kueue import Workload
-from raysail.queue.answers.explain import Why, queue_listing, why
+from raysail.queue.answers.answer import Why
+from raysail.queue.answers.explain import queue_listing, why
 from raysail.queue.answers.snapshot import Snapshot
 from tests.queue.builders import NOW, admitted, cq, lq, preempted, run, scene, wl
 

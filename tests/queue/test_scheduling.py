@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from raysail.queue.planner.cycle import Options
+from raysail.queue.planner.options import Options
 from tests.queue.builders import PLAIN, admitted, cohort, cq, flavor, lq, preempted, run, scene, waiting, wl
 
 

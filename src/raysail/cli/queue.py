@@ -43,7 +43,8 @@ from raysail.cli.connection import Api
 from raysail.cli.objects import all_namespaces_option, namespace_option
 from raysail.cli.output import table
 from raysail.cli.phase import phase
-from raysail.queue.answers.explain import Why, queue_listing
+from raysail.queue.answers.answer import Why
+from raysail.queue.answers.explain import queue_listing
 from raysail.queue.answers.explain import why as explain
 from raysail.queue.answers.snapshot import Listed, Snapshot, build
 from raysail.queue.topology.pods import Pod

@@ -30,6 +30,8 @@ from raysail.api.resources import (
 )
 from raysail.kube.manager import Manager
 from raysail.queue.model.activity import Activity, Check, Surroundings, activity_of
+from raysail.queue.model.cluster_queue import ClusterQueue as QueueNode
+from raysail.queue.model.cluster_queue import Flavor
 from raysail.queue.model.requests import summarize_limits
 from raysail.queue.model.usage_ledger import UsageLedger
 from raysail.queue.model.workload import (
@@ -41,8 +43,7 @@ from raysail.queue.model.workload import (
     may_be_queued,
     priority_changed,
 )
-from raysail.queue.model.world import ClusterQueue as QueueNode
-from raysail.queue.model.world import Flavor, World, tree_members
+from raysail.queue.model.world import World, tree_members
 from raysail.queue.pending.queues import Pending, local_key
 from raysail.queue.pending.waking import wake_tree
 from raysail.queue.settings import QueueSettings

@@ -12,7 +12,7 @@ from raysail.queue.metrics.settings import MetricsSettings
 from raysail.queue.model.requests import NO_RULES, ResourceRules
 from raysail.queue.model.usage_ledger import AdmissionFairSharing
 from raysail.queue.multikueue.settings import MultiKueueSettings
-from raysail.queue.planner.cycle import Options
+from raysail.queue.planner.options import Options
 
 ALL_BUT_SYSTEM = Selector((Requirement("kubernetes.io/metadata.name", "NotIn", frozenset(("kube-system", "kueue-system"))),))
 HEADS_PER_PLAN = 32

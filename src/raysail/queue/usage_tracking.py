@@ -11,10 +11,11 @@ from raysail.api.kueue import LocalQueue, Workload
 from raysail.api.meta import format_time
 from raysail.api.quantity import format_nano
 from raysail.kube.clock import Clock
+from raysail.queue.model.cluster_queue import ClusterQueue, Tally, read_weight
 from raysail.queue.model.requests import quantities
 from raysail.queue.model.usage_ledger import UsageLedger, used_by
 from raysail.queue.model.workload import has_reservation, is_active, is_admitted, is_finished
-from raysail.queue.model.world import ClusterQueue, Tally, World, read_weight
+from raysail.queue.model.world import World
 from raysail.queue.pending.queues import Pending
 
 

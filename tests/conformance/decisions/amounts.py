@@ -12,13 +12,13 @@ from typing import Any
 from raysail.api.kueue import PodSet, PodSetAssignment
 from raysail.api.quantity import NANO, format_amount, parse_nano
 from raysail.queue.checks.states import wait_seconds
+from raysail.queue.model.cluster_queue import read_weight
 from raysail.queue.model.matching import same_toleration
 from raysail.queue.model.podset import MissingFlavorError, PodSetConflictError, PodSetInfo, info_of_assignment, inject, restore
 from raysail.queue.model.quota import UNLIMITED
 from raysail.queue.model.requests import LimitSummary, limit_range_errors, summarize_limits, to_amount
 from raysail.queue.model.usage_ledger import nanos, scaled, weighted_usage
 from raysail.queue.model.workload import WorkloadInfo, boost_of
-from raysail.queue.model.world import read_weight
 from raysail.queue.topology.counts import fitting
 
 from .corpus import Case, Json, Skip, by_value, differences, plain, seconds_of, view

@@ -11,8 +11,8 @@ from raysail.api.kueue import Workload, names
 from raysail.api.meta import parse_time
 from raysail.api.resources import NODES, PODS, RESOURCE_FLAVORS, TOPOLOGIES, WORKLOADS, Resource
 from raysail.queue.cache import QueueCache
+from raysail.queue.model.cluster_queue import Flavor
 from raysail.queue.model.slices import chain_name
-from raysail.queue.model.world import Flavor
 from raysail.queue.settings import QueueSettings
 from raysail.queue.topology.controllers.failures import NodeFailureController
 from raysail.queue.topology.controllers.ungater import TopologyUngater

@@ -5,9 +5,9 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
+from raysail.queue.model.cluster_queue import ClusterQueue, Flavor, Fungibility
 from raysail.queue.model.quota import Amounts
 from raysail.queue.model.workload import FlavorScan, WorkloadInfo
-from raysail.queue.model.world import ClusterQueue, Flavor, Fungibility
 from raysail.queue.planner.assignment import Assignment, Attempt
 from raysail.queue.planner.flavors import FlavorAssigner, Grade, is_preferred
 from raysail.queue.planner.partial import largest_fitting

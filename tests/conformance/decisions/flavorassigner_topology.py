@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+from raysail.queue.model.cluster_queue import ClusterQueue, Flavor
 from raysail.queue.model.workload import FlavorScan, WorkloadInfo
-from raysail.queue.model.world import ClusterQueue, Flavor
 from raysail.queue.planner.assignment import Assignment, FlavorAssignment, Mode, PodSetAssignment
 from raysail.queue.planner.cycle import plan
 from raysail.queue.planner.flavors import FlavorAssigner

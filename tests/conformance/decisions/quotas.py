@@ -7,10 +7,11 @@ from typing import Any
 from raysail.api.kueue import ClusterQueue, Cohort
 from raysail.queue.lifecycle.queue_status import flavors_in_use, local_queue_status
 from raysail.queue.model.activity import Activity, Check, Surroundings, activity_of
+from raysail.queue.model.cluster_queue import Cohort as CohortTree
+from raysail.queue.model.cluster_queue import Flavor, Tally
 from raysail.queue.model.fairness import Share, lendable_of, share_of
 from raysail.queue.model.quota import Amounts, CohortNode
-from raysail.queue.model.world import Cohort as CohortTree
-from raysail.queue.model.world import Flavor, Tally, World
+from raysail.queue.model.world import World
 from raysail.queue.topology.tree import domain_id
 from raysail.queue.topology.world import DomainUse
 

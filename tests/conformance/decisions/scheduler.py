@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from raysail.queue.planner.cycle import Options, plan
+from raysail.queue.planner.cycle import plan
+from raysail.queue.planner.options import Options
 
 from .corpus import Case, Json, Skip, by_value, differences, plain
 from .worlds import Scene, holders

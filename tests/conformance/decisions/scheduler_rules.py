@@ -7,16 +7,17 @@ from typing import Any
 
 from raysail.api.quantity import parse_nano
 from raysail.queue.lifecycle.outcomes import tell_waiting
+from raysail.queue.model.cluster_queue import ClusterQueue
 from raysail.queue.model.fairness import Share, turn_key
 from raysail.queue.model.quota import Amounts
 from raysail.queue.model.usage_ledger import AdmissionFairSharing, UsageLedger
 from raysail.queue.model.workload import FlavorScan, WorkloadInfo
-from raysail.queue.model.world import ClusterQueue
 from raysail.queue.planner import cycle as planner
 from raysail.queue.planner.assignment import Assignment, FlavorAssignment, Mode, PodSetAssignment
-from raysail.queue.planner.cycle import Options, Round, plan
+from raysail.queue.planner.cycle import Round, plan
 from raysail.queue.planner.decisions import Plan, Wait
 from raysail.queue.planner.entry import Entry, classical_order, to_reserve
+from raysail.queue.planner.options import Options
 from raysail.queue.planner.preemption import Victim
 
 from .corpus import Case, Json, amounts, by_value, differences, plain, seconds_of

@@ -9,8 +9,9 @@ from typing import Any
 from raysail.queue.lifecycle.outcomes import Said, event_of_eviction, evict_unhealthy
 from raysail.queue.model.requests import ResourceRules, Transformation
 from raysail.queue.pending.waking import wake_tree
-from raysail.queue.planner.cycle import Options, plan
+from raysail.queue.planner.cycle import plan
 from raysail.queue.planner.decisions import Admit, Decision, EvictUnhealthy, Plan, SecondPassFailed
+from raysail.queue.planner.options import Options
 from raysail.queue.planner.second_pass import needs_second_pass
 from raysail.queue.topology.profile import Profile
 

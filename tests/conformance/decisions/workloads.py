@@ -13,6 +13,7 @@ from raysail.queue.checks.states import checks_for, retry_time
 from raysail.queue.lifecycle import status as transitions
 from raysail.queue.metrics import families
 from raysail.queue.metrics.transitions import observe
+from raysail.queue.model.cluster_queue import ClusterQueue as QueueNode
 from raysail.queue.model.quota import Journal
 from raysail.queue.model.requests import (
     ResourceRules,
@@ -35,7 +36,6 @@ from raysail.queue.model.workload import (
     reclaimed_pods,
     seconds,
 )
-from raysail.queue.model.world import ClusterQueue as QueueNode
 from raysail.queue.multikueue.dispatch import is_settled
 from raysail.queue.planner.second_pass import assigned_nodes, needs_second_pass
 from raysail.queue.topology.request import is_explicit

@@ -23,13 +23,14 @@ from raysail.queue.lifecycle.outcomes import (
     tell_waiting,
 )
 from raysail.queue.model.activity import Surroundings, activity_of
+from raysail.queue.model.cluster_queue import Flavor, read_weight
 from raysail.queue.model.requests import ResourceRules, summarize_limits
 from raysail.queue.model.usage_ledger import UsageLedger
 from raysail.queue.model.workload import WorkloadInfo, counts_as_usage, has_reservation, may_be_queued
-from raysail.queue.model.world import Flavor, World, read_weight
+from raysail.queue.model.world import World
 from raysail.queue.pending.queues import Pending
-from raysail.queue.planner.cycle import Options
 from raysail.queue.planner.decisions import Admit, Migrate, Plan, Preempt, Wait
+from raysail.queue.planner.options import Options
 from raysail.queue.topology.nodes import pod_amounts
 from raysail.queue.topology.pods import Pod, counts_beside
 

@@ -19,8 +19,9 @@ from raysail.api.kueue import Workload
 from raysail.queue.answers.snapshot import Snapshot
 from raysail.queue.model.quota import CohortNode, QuotaNode
 from raysail.queue.model.workload import WorkloadInfo
-from raysail.queue.planner.cycle import Options, plan
+from raysail.queue.planner.cycle import plan
 from raysail.queue.planner.decisions import Admit, Plan, Preempt
+from raysail.queue.planner.options import Options
 from raysail.queue.planner.preemption.candidates import satisfies_policy
 from tests.queue.builders import START, cohort, cq, scene, wl
 from tests.queue.properties.examples import examples

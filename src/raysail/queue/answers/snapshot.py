@@ -13,11 +13,12 @@ from raysail.api import conditions
 from raysail.api.core.node import Node
 from raysail.api.kueue import AdmissionCheck, ClusterQueue, Cohort, LocalQueue, ResourceFlavor, Topology, Workload
 from raysail.queue.model.activity import Activity, Check, Surroundings, activity_of
+from raysail.queue.model.cluster_queue import Flavor
 from raysail.queue.model.requests import NO_RULES, ResourceRules, summarize_limits
 from raysail.queue.model.workload import WorkloadInfo, counts_as_usage, may_be_queued
-from raysail.queue.model.world import Flavor, World
+from raysail.queue.model.world import World
 from raysail.queue.pending.queues import Pending
-from raysail.queue.planner.cycle import Options
+from raysail.queue.planner.options import Options
 from raysail.queue.topology.nodes import pod_amounts
 from raysail.queue.topology.pods import Pod, counts_beside
 

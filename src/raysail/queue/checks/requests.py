@@ -21,9 +21,9 @@ from raysail.api.kueue.workload import PodSet, PodSetAssignment
 from raysail.api.meta import Condition, Object, View
 from raysail.api.quantity import parse_nano
 from raysail.api.resources import WORKLOADS, Resource
+from raysail.queue.model.cluster_queue import Flavor
 from raysail.queue.model.podset import info_of_assignment, inject
 from raysail.queue.model.requests import adjusted_template
-from raysail.queue.model.world import Flavor
 
 PROVISIONING_REQUESTS: Final = Resource("autoscaling.x-k8s.io", "v1", "ProvisioningRequest", "provisioningrequests")
 MANAGED_LABEL: Final = "kueue.x-k8s.io/managed"

@@ -12,7 +12,7 @@ from raysail.kube.manager import Manager
 from raysail.queue.cache import QueueCache
 from raysail.queue.controllers.finalizer import hold, release
 from raysail.queue.lifecycle.queue_status import cluster_queue_status, cohort_status, local_queue_activity, local_queue_status
-from raysail.queue.model.world import Tally
+from raysail.queue.model.cluster_queue import Tally
 from raysail.queue.settings import QueueSettings
 from raysail.queue.writes import StatusWriter
 

@@ -19,9 +19,9 @@ from raysail.api.names import MAX_LABEL, label_value_faults
 from raysail.api.scheduling import PriorityClass
 from raysail.queue.jobs.gates import DEFAULT_GATES, JobGates
 from raysail.queue.jobs.kind import Job, JobKind, JsonObject
+from raysail.queue.model.cluster_queue import Flavor
 from raysail.queue.model.podset import MissingFlavorError, PodSetConflictError, equal_pod_sets, infos_of_admission, inject
 from raysail.queue.model.workload import has_reservation, is_admitted
-from raysail.queue.model.world import Flavor
 
 _MAX_INT32: Final = 2**31 - 1
 

@@ -10,9 +10,9 @@ from typing import Any
 
 from raysail.queue.lifecycle.status import Status, put
 from raysail.queue.model.activity import Activity
+from raysail.queue.model.cluster_queue import ClusterQueue, Cohort, Tally
 from raysail.queue.model.fairness import share_of
 from raysail.queue.model.quota import Amounts
-from raysail.queue.model.world import ClusterQueue, Cohort, Tally
 from raysail.queue.planner.assignment import quantity
 
 

@@ -10,9 +10,10 @@ from typing import NamedTuple
 
 from raysail.api.prometheus import Family
 from raysail.queue.metrics import families
+from raysail.queue.model.cluster_queue import ClusterQueue, Cohort, Tally
 from raysail.queue.model.fairness import share_of
 from raysail.queue.model.quota import QuotaNode
-from raysail.queue.model.world import ClusterQueue, Cohort, Tally, World, tree_members
+from raysail.queue.model.world import World, tree_members
 from raysail.queue.pending.queues import Pending, PendingQueue
 
 Samples = dict[Family, list[tuple[tuple[str, ...], float]]]

@@ -11,9 +11,9 @@ import math
 from collections.abc import Mapping
 from typing import Final, Protocol
 
+from raysail.queue.model.cluster_queue import ClusterQueue
 from raysail.queue.model.quota import UNLIMITED, Amounts, CohortNode, FlavorResource, QuotaNode, plus
 from raysail.queue.model.workload import WorkloadInfo
-from raysail.queue.model.world import ClusterQueue
 
 MAX_INT64: Final = 2**63 - 1
 

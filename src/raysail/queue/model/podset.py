@@ -16,8 +16,8 @@ import msgspec
 from raysail.api.kueue import Workload, names
 from raysail.api.kueue.workload import PodSet, PodSetAssignment
 from raysail.api.quantity import QuantityError, parse_nano
+from raysail.queue.model.cluster_queue import Flavor
 from raysail.queue.model.matching import same_toleration
-from raysail.queue.model.world import Flavor
 
 Template = dict[str, Any]
 

@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from typing import Final
 
 from raysail.api.kueue import Workload
+from raysail.queue.model.cluster_queue import ClusterQueue
 from raysail.queue.model.workload import ALLOWED_FLAVORS, WorkloadInfo, is_admitted
-from raysail.queue.model.world import ClusterQueue
 
 PARENT_LABEL: Final = "kueue.x-k8s.io/concurrent-admission-parent"
 

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from raysail.queue.model.world import ClusterQueue, World, tree_members
+from raysail.queue.model.cluster_queue import ClusterQueue
+from raysail.queue.model.world import World, tree_members
 from raysail.queue.pending.queues import Pending
 
 

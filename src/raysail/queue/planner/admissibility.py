@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from typing import Final
 
+from raysail.queue.model.cluster_queue import ClusterQueue
 from raysail.queue.model.requests import limit_range_errors, resource_errors
 from raysail.queue.model.workload import WorkloadInfo
-from raysail.queue.model.world import ClusterQueue, World
+from raysail.queue.model.world import World
 
 NAMESPACE_MISMATCH: Final = "workload namespace doesn't match ClusterQueue selector"
 

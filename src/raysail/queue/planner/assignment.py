@@ -9,9 +9,9 @@ from enum import IntEnum
 from typing import Any
 
 from raysail.api.quantity import format_amount
+from raysail.queue.model.cluster_queue import ClusterQueue
 from raysail.queue.model.quota import UNLIMITED, Amounts
 from raysail.queue.model.workload import FlavorScan, WorkloadInfo
-from raysail.queue.model.world import ClusterQueue
 from raysail.queue.topology.assignment import TopologyAssignment
 from raysail.queue.topology.world import DomainUse
 

@@ -8,8 +8,8 @@ memory until one changes nothing more; with `Options.one_round` it stops after t
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 
+from raysail.queue.model.cluster_queue import ClusterQueue
 from raysail.queue.model.fairness import Tournament
 from raysail.queue.model.quota import Amounts, CohortNode
 from raysail.queue.model.slices import replaced_slice
@@ -22,7 +22,7 @@ from raysail.queue.model.workload import (
     has_closed_preemption_gate,
     has_reservation,
 )
-from raysail.queue.model.world import ClusterQueue, World
+from raysail.queue.model.world import World
 from raysail.queue.pending.queues import Pending, PendingQueue, Requeue
 from raysail.queue.planner.admissibility import NAMESPACE_MISMATCH, inadmissible
 from raysail.queue.planner.assignment import Assignment, Mode
@@ -39,44 +39,13 @@ from raysail.queue.planner.entry import (
     to_reserve,
 )
 from raysail.queue.planner.flavors import FlavorAssigner
+from raysail.queue.planner.options import DEFAULT, Options
 from raysail.queue.planner.partial import largest_fitting
 from raysail.queue.planner.preemption import Preemptor, Victim
 from raysail.queue.planner.second_pass import needs_second_pass, on_unhealthy_node
 
 
-@dataclass(frozen=True, slots=True)
-class Options:
-    """The switches of a cycle. `fair_strategies` None: fair sharing is off; empty: on with the default strategies."""
-
-    fair_strategies: tuple[str, ...] | None = None
-    admission_fair_sharing: bool = False
-    ignore_undeclared: bool = False
-    block_until_pods_ready: bool = False
-    one_round: bool = False
-    max_rounds: int = 10_000
-    max_heads: int = 0
-    """After so many heads a plan ends with its round, and `Plan.unfinished` says where there is more to decide; 0: it goes on to the end."""
-    preemption_gates: bool = False
-    """Whether closed preemption gates are honoured (Kueue: only with its alpha gates on)."""
-    partial_admission: bool = True
-    recompute_overlapping: bool = True
-    """Whether a nominee whose victims were taken by another in the same round gets a second look."""
-    concurrent_admission: bool = False
-    """Whether variants of one job may be planned side by side (Kueue: alpha)."""
-    preemptors_first: bool = False
-    """Whether those for whom others are being preempted go before all others of the round (Kueue: alpha)."""
-    by_priority: bool = True
-    """Whether priority decides between the heads of different queues."""
-    keep_scan: bool = True
-    """Whether a nominee that was passed over goes on with the next flavor the next time, and not from the first."""
-
-    @property
-    def fair_sharing(self) -> bool:
-        """Whether shares decide whose turn it is."""
-        return self.fair_strategies is not None
-
-
-def plan(world: World, pending: Pending, now: float, options: Options = Options(), queues: Iterable[str] | None = None) -> Plan:
+def plan(world: World, pending: Pending, now: float, options: Options = DEFAULT, queues: Iterable[str] | None = None) -> Plan:
     """Decides for these ClusterQueues (default: all). Changes world and queues to what holds once the decisions are written."""
     result = Plan()
     names = list(queues) if queues is not None else sorted(pending.queues)

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from typing import Final
 
+from raysail.queue.model.cluster_queue import ClusterQueue
 from raysail.queue.model.quota import Amounts, plus
 from raysail.queue.model.workload import WorkloadInfo, has_reservation
-from raysail.queue.model.world import ClusterQueue
 from raysail.queue.pending.queues import Requeue
 from raysail.queue.planner.assignment import Assignment, Mode
 from raysail.queue.planner.preemption import Victim

@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final, NamedTuple, Protocol
 
+from raysail.queue.model.cluster_queue import ClusterQueue, Flavor, Fungibility, ResourceGroup
 from raysail.queue.model.matching import selects_labels, taint_text, untolerated_taint
 from raysail.queue.model.quota import Amounts, FlavorResource, height_of_lowest_fit, plus
 from raysail.queue.model.variants import allowed_flavors
 from raysail.queue.model.workload import FlavorScan, PodSetRequests, WorkloadInfo
-from raysail.queue.model.world import ClusterQueue, Flavor, Fungibility, ResourceGroup
 from raysail.queue.planner.assignment import (
     POSSIBILITY_ORDER,
     Assignment,

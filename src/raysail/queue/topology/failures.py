@@ -16,9 +16,9 @@ import msgspec
 
 from raysail.api.core.node import NODE_READY, Node
 from raysail.api.kueue import Workload
+from raysail.queue.model.cluster_queue import Flavor
 from raysail.queue.model.matching import tolerates
 from raysail.queue.model.podset import infos_of_admission
-from raysail.queue.model.world import Flavor
 from raysail.queue.topology.assignment import TopologyAssignment
 from raysail.queue.topology.pods import Pod
 

@@ -13,9 +13,9 @@ from typing import Any, Final
 import msgspec
 
 from raysail.api.kueue.workload import DELAYED_TOPOLOGY_PENDING, DELAYED_TOPOLOGY_READY
+from raysail.queue.model.cluster_queue import ClusterQueue, Flavor
 from raysail.queue.model.podset import PodSetConflictError, PodSetInfo
 from raysail.queue.model.workload import PodSetShape, WorkloadInfo, has_reservation, is_admitted
-from raysail.queue.model.world import ClusterQueue, Flavor
 from raysail.queue.planner.assignment import Assignment, Mode, NoFit, PodSetAssignment
 from raysail.queue.topology.assignment import TopologyAssignment
 from raysail.queue.topology.find import Finder, Held, Placed, Usage

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+from raysail.queue.model.cluster_queue import NEVER, ClusterQueue
 from raysail.queue.model.quota import Amounts, CohortNode, FlavorResource
 from raysail.queue.model.workload import WorkloadInfo
-from raysail.queue.model.world import NEVER, ClusterQueue, World
+from raysail.queue.model.world import World
 
 IN_CLUSTER_QUEUE = "InClusterQueue"
 IN_COHORT_RECLAMATION = "InCohortReclamation"

@@ -8,10 +8,11 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 
+from raysail.queue.model.cluster_queue import ClusterQueue
 from raysail.queue.model.fairness import Share, nobody, share_of
 from raysail.queue.model.quota import CohortNode, QuotaNode
 from raysail.queue.model.workload import WorkloadInfo
-from raysail.queue.model.world import ClusterQueue, World
+from raysail.queue.model.world import World
 from raysail.queue.planner.preemption.candidates import order_of
 
 FINAL_SHARE = "LessThanOrEqualToFinalShare"

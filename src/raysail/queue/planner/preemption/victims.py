@@ -9,10 +9,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple
 
+from raysail.queue.model.cluster_queue import NEVER, ClusterQueue
 from raysail.queue.model.fairness import Share, share_of
 from raysail.queue.model.quota import Amounts, CohortNode, FlavorResource, height_of_lowest_fit
 from raysail.queue.model.workload import WorkloadInfo
-from raysail.queue.model.world import NEVER, ClusterQueue, World
+from raysail.queue.model.world import World
 from raysail.queue.pending.queues import local_key
 from raysail.queue.planner.assignment import Assignment
 from raysail.queue.planner.preemption.candidates import (
