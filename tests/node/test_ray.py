@@ -69,7 +69,7 @@ async def alive_nodes(session: aiohttp.ClientSession, wanted: int) -> None:
 @pytest.mark.parametrize("warm", [True, False], ids=["warm", "cold"])
 async def test_a_cluster_runs_a_job_and_leaves_nothing(warm: bool) -> None:
     volumes = [{"name": "shared-mem", "emptyDir": {"medium": "Memory", "sizeLimit": "1Gi"}}]
-    async with machine(warm_ray=warm) as here:
+    async with asyncio.timeout(300), machine(warm_ray=warm) as here:
         begun = time.monotonic()
         await here.create(
             "head", [ray_container("ray-head", "--head  --dashboard-host=0.0.0.0  --num-cpus=1  --port=6379")], volumes=volumes
