@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from typing import Any
 
@@ -38,6 +39,7 @@ from raysail.api.resources import (
     RUNTIME_CLASSES,
     TOPOLOGIES,
     WORKLOADS,
+    Resource,
 )
 from raysail.cli.connection import Api
 from raysail.cli.objects import all_namespaces_option, namespace_option
@@ -125,15 +127,21 @@ def _workload_of(world: Snapshot, namespace: str, name: str) -> str | None:
     return max(owned)[1] if owned else None
 
 
-def _without_workload(api: Api, namespace: str, name: str) -> str:
-    """What can be said of a job that has no Workload: it is in no queue, or its queue has not looked at it yet."""
-    for resource in (RAY_JOBS, RAY_CLUSTERS, RAY_SERVICES, JOBS):
+def _present(api: Api, resources: Iterable[Resource], namespace: str, name: str) -> Iterator[tuple[Resource, dict[str, Any]]]:
+    """The objects of that name, asked for one kind after the other."""
+    for resource in resources:
         try:
             found = api.get(resource, name, namespace)
         except StatusError as error:
-            if not is_not_found(error):
-                raise
-            continue
+            if is_not_found(error):
+                continue
+            raise
+        yield resource, found
+
+
+def _without_workload(api: Api, namespace: str, name: str) -> str:
+    """What can be said of a job that has no Workload: it is in no queue, or its queue has not looked at it yet."""
+    for resource, found in _present(api, (RAY_JOBS, RAY_CLUSTERS, RAY_SERVICES, JOBS), namespace, name):
         labels = found["metadata"].get("labels") or {}
         queue_name = labels.get(QUEUE_NAME_LABEL)
         prebuilt = (found["metadata"].get("annotations") or {}).get(PREBUILT_WORKLOAD_NAME) or labels.get(PREBUILT_WORKLOAD_NAME)
@@ -155,13 +163,7 @@ def _without_workload(api: Api, namespace: str, name: str) -> str:
 
 def _of_pods(api: Api, namespace: str, name: str) -> str | None:
     """What can be said of a Pod, or of a Deployment, whose Pods are queued one by one; None where there is neither."""
-    for resource in (DEPLOYMENTS, PODS):
-        try:
-            found = api.get(resource, name, namespace)
-        except StatusError as error:
-            if not is_not_found(error):
-                raise
-            continue
+    for resource, found in _present(api, (DEPLOYMENTS, PODS), namespace, name):
         labels, annotations = found["metadata"].get("labels") or {}, found["metadata"].get("annotations") or {}
         if resource is DEPLOYMENTS and QUEUE_NAME_LABEL in labels:
             return f"Deployment {namespace}/{name} is queued Pod by Pod: `raysail get pods` lists them, `raysail why POD` tells about one"
