@@ -49,6 +49,7 @@ from raysail.queue.answers.answer import Why
 from raysail.queue.answers.explain import queue_listing
 from raysail.queue.answers.explain import why as explain
 from raysail.queue.answers.snapshot import Listed, Snapshot, build
+from raysail.queue.model.slices import replacement_for
 from raysail.queue.topology.pods import Pod
 
 
@@ -115,16 +116,17 @@ def why(name: str, namespace: str) -> None:
 
 
 def _workload_of(world: Snapshot, namespace: str, name: str) -> str | None:
-    """The Workload called so, or the newest of the job called so."""
+    """The Workload called so, or the newest of the job called so; of slices made within one second (times are whole ones) the one not replaced yet."""
     direct = f"{namespace}/{name}"
     if direct in world.workloads:
         return direct
+    replaced = {replacement_for(workload) for workload in world.workloads.values()}
     owned = [
-        (workload.metadata.creation_timestamp or "", key)
+        (workload.metadata.creation_timestamp or "", key not in replaced, key)
         for key, workload in world.workloads.items()
         if workload.metadata.namespace == namespace and any(o.name == name for o in workload.metadata.owner_references or ())
     ]
-    return max(owned)[1] if owned else None
+    return max(owned)[2] if owned else None
 
 
 def _present(api: Api, resources: Iterable[Resource], namespace: str, name: str) -> Iterator[tuple[Resource, dict[str, Any]]]:
